@@ -1,0 +1,1 @@
+//! Control messages: keys, registration, network map.

@@ -1,0 +1,1 @@
+//! Disco: path discovery messages between nodes.

@@ -1,0 +1,1 @@
+//! Curve25519 keys and their text forms.

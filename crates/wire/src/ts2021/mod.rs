@@ -1,0 +1,1 @@
+//! The control transport: Noise IK frames and the HTTP upgrade that starts them.

@@ -1,0 +1,1 @@
+//! TSMP: messages between tunnel ends inside WireGuard.
