@@ -1,0 +1,3 @@
+//! Our parts against other people's programs: each file is named by the claim that it proves.
+
+mod two_tailscaled_meet_over_one_relay;
