@@ -1,10 +1,10 @@
 //! Three real browser engines, each driven through its own WebDriver server.
 
+use std::fs;
+use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::{fs, process};
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
@@ -66,6 +66,7 @@ impl Browser {
         command.arg(format!("--port={port}")).current_dir(&dir);
         // What a browser keeps outside its profile stays in the lab, too.
         command.env("HOME", &dir).env("TMPDIR", &dir).env("XDG_CACHE_HOME", dir.join("cache"));
+        command.env("MOZ_HEADLESS_WIDTH", "1280").env("MOZ_HEADLESS_HEIGHT", "800");
         if let Some(display) = &display {
             command.env("DISPLAY", &display.name).env("WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS", "1");
             // Neither a GPU nor a session bus is there to be found.
@@ -148,15 +149,17 @@ impl Browser {
     }
 
     fn page_processes(&self) -> Vec<u32> {
-        let mark = match self.engine {
-            Engine::Chromium => "--type=renderer",
-            Engine::Firefox => "tab",
-            Engine::WebKit => "WebKitWebProcess",
-        };
         let is_page = |id: &u32| {
             let line = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
-            let mut words = line.split(|byte| *byte == 0).map(String::from_utf8_lossy);
-            words.any(|word| if self.engine == Engine::Firefox { word == mark } else { word.contains(mark) })
+            let line = String::from_utf8_lossy(&line);
+            match self.engine {
+                Engine::Chromium => line.contains("--type=renderer"),
+                // The kind of a content process is its last word.
+                Engine::Firefox => {
+                    line.contains("-contentproc") && line.trim_end_matches('\0').ends_with("tab")
+                }
+                Engine::WebKit => line.contains("WebKitWebProcess"),
+            }
         };
         descendants(self.driver.id()).into_iter().filter(is_page).collect()
     }
@@ -178,9 +181,13 @@ struct Display {
 
 impl Display {
     fn start(lab: &Lab) -> Result<Self> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        // Numbers are shared by the whole machine: spread them by process id, and leave the low ones to people.
-        let number = 1000 + (process::id() % 4000) * 10 + NUMBER.fetch_add(1, Ordering::Relaxed) % 10;
+        // Numbers are shared by the whole machine: leave the low ones to people, and spread the rest.
+        let number = loop {
+            let number = 1000 + RandomState::new().hash_one(0) % 50_000;
+            if !Path::new(&format!("/tmp/.X{number}-lock")).exists() {
+                break number;
+            }
+        };
         let name = format!(":{number}");
         let mut command = Command::new(tools::program("Xvfb")?);
         command.args([name.as_str(), "-screen", "0", "1600x1200x24", "-nolisten", "tcp"]);
@@ -209,7 +216,7 @@ fn capabilities(engine: Engine, dir: &Path) -> Result<Value> {
             "acceptInsecureCerts": true,
             "moz:firefoxOptions": {
                 "binary": tools::program("firefox-esr").or_else(|_| tools::program("firefox"))?,
-                "args": ["-headless", "--width=1280", "--height=800"],
+                "args": ["-headless"],
                 "prefs": { "network.captive-portal-service.enabled": false, "app.update.enabled": false },
             },
         }),

@@ -1,9 +1,11 @@
 //! One scenario's surroundings: a directory that goes when it ends, and logs that stay.
 
 use std::fs;
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
-use std::process::{self, Command};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
@@ -29,16 +31,12 @@ pub struct Lab {
 impl Lab {
     /// An empty lab whose logs are kept under `name`.
     pub fn new(name: &str) -> Result<Self> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("dayfly-{}-{number}", process::id()));
+        let dir = own_dir()?;
         let logs = tools::root().join("target/test-logs").join(name.replace("::", "."));
         if logs.exists() {
             fs::remove_dir_all(&logs).with_context(|| format!("cannot empty {}", logs.display()))?;
         }
-        for path in [&dir, &logs] {
-            fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
-        }
+        fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
         Ok(Self { dir, logs, count: AtomicU32::new(0) })
     }
 
@@ -94,6 +92,19 @@ impl Lab {
             for line in lines.iter().skip(lines.len().saturating_sub(TAIL)) {
                 eprintln!("    {line}");
             }
+        }
+    }
+}
+
+/// A new directory that nobody else has. Process ids don't tell labs apart: each process namespace counts anew.
+fn own_dir() -> Result<PathBuf> {
+    loop {
+        let number = RandomState::new().hash_one(0) & 0xffff_ffff;
+        let dir = std::env::temp_dir().join(format!("dayfly-{number:08x}"));
+        match fs::create_dir(&dir) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot make {}", dir.display())),
+            Ok(()) => return Ok(dir),
         }
     }
 }

@@ -17,6 +17,8 @@ use crate::wait::{READY, free_port, until_listening};
 pub struct RelayOptions {
     /// The number of its region in the DERP map.
     pub region_id: u16,
+    /// Its region with its ports, where they have to be known before it starts; free ports when `None`.
+    pub region: Option<Region>,
     /// A directory to serve as the page, usually [`tools::dist`].
     pub www: Option<PathBuf>,
     /// A control server that its gateway leads to.
@@ -27,7 +29,7 @@ pub struct RelayOptions {
 
 impl Default for RelayOptions {
     fn default() -> Self {
-        Self { region_id: 901, www: None, control: None, arguments: Vec::new() }
+        Self { region_id: 901, region: None, www: None, control: None, arguments: Vec::new() }
     }
 }
 
@@ -40,7 +42,7 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Start a relay on free ports.
+    /// Start a relay.
     pub fn start(lab: &Lab, options: RelayOptions) -> Result<Self> {
         let region = Region { id: options.region_id, derp_port: free_port()?, stun_port: Some(free_port()?) };
         let process = spawn_relay(lab, &region, &options)?;

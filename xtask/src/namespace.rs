@@ -19,7 +19,9 @@ use crate::step::{output, run};
 pub(crate) const INSIDE: &str = "inside-namespace";
 
 /// A user who exists only in there, besides root: the tests' normal user.
-pub(crate) const USER: &str = "ada";
+const USER: &str = "ada";
+/// Her password, for tests of `sshd`: no secret, since nothing outside can reach what takes it.
+const PASSWORD: &str = "lovelace";
 
 /// What `command` has to be wrapped in to run inside; `None` where the machine does not allow it.
 pub(crate) fn wrap(command: &Command) -> Result<Option<Command>> {
@@ -84,8 +86,10 @@ fn add_user() -> Result<()> {
     let home = dir.join("home");
     fs::create_dir_all(&home)?;
     let id = 54321;
+    let password = output(Command::new("openssl").args(["passwd", "-6", PASSWORD]))?;
+    let password = password.trim();
     for (file, line) in [
-        ("passwd", format!("{USER}:*:{id}:{id}:Ada:{}:/bin/bash\n", home.display())),
+        ("passwd", format!("{USER}:{password}:{id}:{id}:Ada:{}:/bin/bash\n", home.display())),
         ("group", format!("{USER}:*:{id}:\n")),
     ] {
         let real = format!("/etc/{file}");

@@ -80,7 +80,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 /// Run a command, handing each line of its standard output to `line`. `true` when it succeeds.
 ///
 /// # Errors
-/// When it cannot run, or is not done within `limit`: it is killed then, with its process group left to it.
+/// When it cannot run, or is killed for not being done within `limit`.
 pub(crate) fn run_lines(command: &mut Command, limit: Duration, mut line: impl FnMut(&str)) -> Result<bool> {
     let mut child =
         command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot run {command:?}"))?;
