@@ -1,0 +1,202 @@
+//! One connection to the coordination server: ts2021 with HTTP/2 inside.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use dayfly_platform::random::SystemRng;
+use dayfly_platform::task::{AbortOnDropHandle, spawn};
+use dayfly_platform::time::timeout;
+use dayfly_wire::control::CAPABILITY_VERSION;
+use dayfly_wire::key::{MachinePrivate, MachinePublic};
+use dayfly_wire::ts2021::{Handshake, HandshakeError, Transport, first_frame_len};
+use h2::RecvStream;
+use h2::client::{ResponseFuture, SendRequest};
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use zeroize::Zeroizing;
+
+use super::ControlError;
+use super::noise_stream::NoiseStream;
+use crate::Dialer;
+
+/// Time to open the connection: dialling and both handshakes.
+const OPEN_LIMIT: Duration = Duration::from_secs(30);
+/// Unread bytes of one answer, and of all together, that HTTP/2 takes in.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 2 << 20;
+/// Bytes of an answer's headers that are taken in.
+const MAX_HEADERS: u32 = 16 << 10;
+/// Bytes of an error's text that are shown.
+const MAX_ERROR_TEXT: usize = 512;
+/// Length of the header that every frame of the handshake begins with.
+const FRAME_HEADER: usize = 3;
+
+/// An open connection. It closes when this and all requests of it are dropped.
+pub(super) struct Connection {
+    requests: Requests,
+    _task: AbortOnDropHandle<()>,
+}
+
+/// Makes requests on a [`Connection`].
+#[derive(Clone)]
+pub(super) struct Requests {
+    sender: SendRequest<Bytes>,
+    authority: String,
+}
+
+/// The head of an answer, and its body still to come.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: RecvStream,
+}
+
+impl Connection {
+    /// Dials the server and sets up encryption and HTTP/2.
+    pub(super) async fn open(
+        dialer: &dyn Dialer,
+        url: &str,
+        machine: &MachinePrivate,
+        control: &MachinePublic,
+    ) -> Result<Self, ControlError> {
+        let open = Self::open_unlimited(dialer, url, machine, control);
+        let late = |_| ControlError::TimedOut { step: "connecting", limit: OPEN_LIMIT };
+        timeout(OPEN_LIMIT, open).await.map_err(late)?
+    }
+
+    async fn open_unlimited(
+        dialer: &dyn Dialer,
+        url: &str,
+        machine: &MachinePrivate,
+        control: &MachinePublic,
+    ) -> Result<Self, ControlError> {
+        let (handshake, initiation) =
+            Handshake::initiate(CAPABILITY_VERSION, machine, control, &mut SystemRng)?;
+        let mut carrier = dialer.control(url, &initiation).await.map_err(ControlError::Dial)?;
+        let transport = finish(handshake, &mut carrier).await?;
+        let stream = NoiseStream::new(carrier, transport);
+        let (sender, connection) = h2::client::Builder::new()
+            .enable_push(false)
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(MAX_HEADERS)
+            // Streams that were reset would be remembered by the system's clock, which a browser does not have.
+            .max_concurrent_reset_streams(0)
+            .handshake(stream)
+            .await?;
+        let task = spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection to the coordination server ended");
+            }
+        });
+        let requests = Requests { sender, authority: authority(url) };
+        Ok(Self { requests, _task: AbortOnDropHandle::new(task) })
+    }
+
+    pub(super) fn requests(&self) -> Requests {
+        self.requests.clone()
+    }
+}
+
+/// Reads the server's side of the handshake, and not a byte more.
+async fn finish(
+    handshake: Handshake,
+    carrier: &mut (impl AsyncRead + Unpin),
+) -> Result<Transport, ControlError> {
+    let lost = |error: std::io::Error| ControlError::Lost(format!("during the handshake: {error}"));
+    let mut frame = vec![0; FRAME_HEADER];
+    carrier.read_exact(&mut frame).await.map_err(lost)?;
+    let length = first_frame_len(&frame)?.ok_or(HandshakeError::Length(frame.len()))?;
+    frame.resize(length, 0);
+    carrier.read_exact(frame.get_mut(FRAME_HEADER..).unwrap_or_default()).await.map_err(lost)?;
+    Ok(handshake.finish(&frame)?)
+}
+
+/// The host part of the control URL. Servers don't look at it, but HTTP/2 wants one.
+fn authority(url: &str) -> String {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = host.split(['/', '?', '#']).next().unwrap_or_default();
+    if host.parse::<http::uri::Authority>().is_ok() { host.to_owned() } else { "unused".to_owned() }
+}
+
+impl Requests {
+    /// Waits until a request can be made, and makes it.
+    pub(super) async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<Answer, ControlError> {
+        self.sender = self.sender.clone().ready().await?;
+        Answer::of(self.send_now(method, path, body)?).await
+    }
+
+    pub(super) async fn post(&mut self, path: &str, body: Vec<u8>) -> Result<Answer, ControlError> {
+        self.send(Method::POST, path, body).await
+    }
+
+    /// Queues a request at once. The connection's task writes it when it next runs, without waiting for anything.
+    pub(super) fn send_now(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<ResponseFuture, ControlError> {
+        let uri = Uri::builder().scheme("https").authority(&*self.authority).path_and_query(path).build();
+        let request = uri.and_then(|uri| Request::builder().method(method).uri(uri).body(()));
+        let request = request.map_err(|error| ControlError::Lost(error.to_string()))?;
+        let (answer, mut sending) = self.sender.send_request(request, body.is_empty())?;
+        if !body.is_empty() {
+            // A registration holds the credential, so it is wiped once it is written.
+            sending.send_data(Bytes::from_owner(Zeroizing::new(body)), true)?;
+        }
+        Ok(answer)
+    }
+}
+
+impl Answer {
+    pub(super) async fn of(answer: ResponseFuture) -> Result<Self, ControlError> {
+        let (head, body) = answer.await?.into_parts();
+        Ok(Self { status: head.status, headers: head.headers, body })
+    }
+
+    /// The next piece of the body; `None` at its end.
+    pub(super) async fn data(&mut self) -> Result<Option<Bytes>, ControlError> {
+        let Some(piece) = self.body.data().await.transpose()? else {
+            return Ok(None);
+        };
+        // Fails only when the connection is gone, which the next piece tells.
+        let _ = self.body.flow_control().release_capacity(piece.len());
+        Ok(Some(piece))
+    }
+
+    /// The whole body; what is beyond `limit` bytes is cut off.
+    pub(super) async fn read(mut self, limit: usize) -> Result<Vec<u8>, ControlError> {
+        let mut body = Vec::new();
+        while body.len() < limit
+            && let Some(piece) = self.data().await?
+        {
+            body.extend_from_slice(&piece);
+        }
+        body.truncate(limit);
+        Ok(body)
+    }
+
+    /// The beginning of an error's text.
+    pub(super) async fn error_text(self) -> String {
+        let body = self.read(MAX_ERROR_TEXT).await.unwrap_or_default();
+        String::from_utf8_lossy(&body).trim().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::authority;
+
+    #[test]
+    fn the_authority_is_the_urls_host_and_port() {
+        assert_eq!(authority("https://h.example:8443/x"), "h.example:8443");
+        assert_eq!(authority("http://[::1]:80"), "[::1]:80");
+        assert_eq!(authority("https://bad host"), "unused");
+    }
+}

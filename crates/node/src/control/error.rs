@@ -1,0 +1,107 @@
+//! What can go wrong between a node and its coordination server.
+
+use std::time::Duration;
+
+use dayfly_wire::control::ControlKeyError;
+use dayfly_wire::ts2021::HandshakeError;
+
+use crate::DialError;
+
+/// Why the node is not, or not any more, connected to its coordination server.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ControlError {
+    /// The server's key could not be fetched.
+    #[error("fetching the coordination server's key failed: {0}")]
+    KeyFetch(#[source] DialError),
+    /// What was fetched is no key: the address is not a coordination server's.
+    #[error("{0}")]
+    BadKey(#[from] ControlKeyError),
+    /// The connection to the server could not be opened.
+    #[error("connecting to the coordination server failed: {0}")]
+    Dial(#[source] DialError),
+    /// The encrypted connection could not be set up: another server than the key's, or a proxy, answered.
+    #[error("the encrypted connection to the coordination server failed: {0}")]
+    Handshake(#[from] HandshakeError),
+    /// The server did not answer in time.
+    #[error("the coordination server did not answer within {} seconds while {step}", limit.as_secs())]
+    TimedOut {
+        /// What was being done.
+        step: &'static str,
+        /// The time allowed.
+        limit: Duration,
+    },
+    /// The connection was lost.
+    #[error("the connection to the coordination server was lost: {0}")]
+    Lost(String),
+    /// The server refused the registration, in these words: the auth key is wrong, used or expired, or a person
+    /// denied the login.
+    #[error("the coordination server refused this node: {0}")]
+    Register(String),
+    /// The server answered the registration with an HTTP error.
+    #[error("the coordination server answered the registration with HTTP status {status}: {text}")]
+    RegisterStatus {
+        /// HTTP status code.
+        status: u16,
+        /// The beginning of the answer's text.
+        text: String,
+    },
+    /// The server's answer to the registration can't be understood.
+    #[error("the coordination server's answer to the registration could not be read: {0}")]
+    RegisterAnswer(String),
+    /// The server refused even a fresh node key as expired.
+    #[error("the coordination server calls a fresh node key expired")]
+    KeyRefused,
+    /// The server wants to be asked less often.
+    #[error("the coordination server is busy")]
+    RateLimited {
+        /// How long it wants to be left alone.
+        retry_after: Duration,
+    },
+    /// The server no longer knows this node: it was removed, or stayed away for too long.
+    #[error("the coordination server has removed this node: {0}")]
+    NodeRemoved(String),
+    /// This node's key has expired.
+    #[error("this node's key has expired")]
+    KeyExpired,
+    /// The server answered the map request with an HTTP error.
+    #[error("the coordination server answered the map request with HTTP status {status}: {text}")]
+    MapRefused {
+        /// HTTP status code.
+        status: u16,
+        /// The beginning of the answer's text.
+        text: String,
+    },
+    /// A message of the map stream can't be read.
+    #[error("{0}")]
+    MapMessage(String),
+    /// The first message of the map stream does not describe this node.
+    #[error("the coordination server's first map does not describe this node")]
+    MapWithoutNode,
+    /// The server ended the map stream.
+    #[error("the coordination server ended the map stream")]
+    MapEnded,
+    /// Nothing came on the map stream for [`WATCHDOG`](super::WATCHDOG), not even a keep-alive.
+    #[error("nothing was heard from the coordination server for {} seconds", super::WATCHDOG.as_secs())]
+    Watchdog,
+}
+
+impl ControlError {
+    /// Whether trying again would not help. Everything else is tried again by itself.
+    #[must_use]
+    pub fn is_fatal(&self) -> bool {
+        match self {
+            Self::KeyFetch(error) | Self::Dial(error) => matches!(error, DialError::BadAddress { .. }),
+            Self::Register(_) | Self::KeyRefused | Self::NodeRemoved(_) | Self::KeyExpired => true,
+            Self::RegisterStatus { status, .. } | Self::MapRefused { status, .. } => {
+                (400..500).contains(status) && !matches!(status, 408 | 425 | 429)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl From<h2::Error> for ControlError {
+    fn from(error: h2::Error) -> Self {
+        Self::Lost(error.to_string())
+    }
+}

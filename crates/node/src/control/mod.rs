@@ -1,0 +1,239 @@
+//! The coordination client: joins a tailnet, follows its state, and leaves it.
+//!
+//! [`Control::start`] runs a session until it is logged out, fails for good, or is dropped. What happens comes out
+//! as [`ControlEvent`]s; what the messages mean for a node is the business of [`NetMap`](crate::netmap::NetMap).
+//! Connections are opened by a [`Dialer`](crate::Dialer), so the same code runs natively and in a browser.
+
+mod backoff;
+mod connection;
+mod error;
+mod map_stream;
+mod noise_stream;
+mod ping;
+mod register;
+mod session;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use dayfly_platform::task::{AbortOnDropHandle, spawn};
+use dayfly_wire::control::CAPABILITY_VERSION;
+use dayfly_wire::control::{Hostinfo, Login, MapResponse, REGISTER_PATH, RegisterRequest, User};
+use dayfly_wire::key::{DiscoPublic, MachinePrivate, MachinePublic, NodePrivate, NodePublic};
+use http::Method;
+use tokio::sync::{mpsc, watch};
+use zeroize::Zeroizing;
+
+use crate::Dialer;
+use connection::{Answer, Requests};
+use session::Session;
+
+pub use error::ControlError;
+
+/// How long the map stream may be silent. Servers send a keep-alive each minute.
+pub const WATCHDOG: Duration = Duration::from_secs(120);
+
+/// Events that wait for their reader; then the map stream is read no further.
+const EVENT_QUEUE: usize = 16;
+
+/// What a session is started with.
+#[derive(Debug)]
+pub struct ControlConfig {
+    /// Address of the coordination server, as for `tailscale up --login-server`.
+    pub url: String,
+    /// The server's key, where it is known beforehand. Otherwise it is fetched from the server.
+    pub control_key: Option<MachinePublic>,
+    /// Key of this installation.
+    pub machine_key: MachinePrivate,
+    /// Key of this node.
+    pub node_key: NodePublic,
+    /// Key of this node's path discovery.
+    pub disco_key: DiscoPublic,
+    /// Lets the node in without a person; wiped once it did. Without one a person has to log in.
+    pub auth_key: Option<Zeroizing<String>>,
+    /// What the node tells of itself.
+    pub hostinfo: Hostinfo,
+    /// The node is to be removed when it goes away.
+    pub ephemeral: bool,
+}
+
+/// What happens in a session.
+#[derive(Debug)]
+pub enum ControlEvent {
+    /// A connection is being opened.
+    Connecting,
+    /// A person has to log in on this page; the session goes on by itself then.
+    AuthUrl(String),
+    /// The server called the node's key expired: this one replaces it.
+    NodeKey(Box<NodePrivate>),
+    /// The node is let in.
+    Registered(Box<Registered>),
+    /// The map has changed.
+    Map {
+        /// What changed.
+        message: Box<MapResponse>,
+        /// First message of its stream: what it does not name is gone.
+        first: bool,
+    },
+    /// The connection is lost, or could not be opened; the next attempt follows.
+    Disconnected {
+        /// What went wrong.
+        error: ControlError,
+        /// Time to the next attempt.
+        retry_in: Duration,
+    },
+    /// The server has let the node go, as asked. The session has ended.
+    LoggedOut,
+    /// The session has ended for good.
+    Failed(ControlError),
+}
+
+/// Who the node belongs to, as the server says when it lets it in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// The owner.
+    pub user: User,
+    /// How the owner logs in.
+    pub login: Login,
+    /// The tailnet's owner has let the node in; otherwise it sees no peers until then.
+    pub authorized: bool,
+}
+
+/// A running session. Dropping it ends the session without a logout.
+#[derive(Debug)]
+pub struct Control {
+    shared: Arc<Shared>,
+    _task: AbortOnDropHandle<()>,
+}
+
+/// What a session and its handle share.
+#[derive(Debug)]
+struct Shared {
+    hostinfo: watch::Sender<Hostinfo>,
+    /// The connection to log out on.
+    live: Mutex<Option<Live>>,
+    logout: watch::Sender<Logout>,
+}
+
+/// An open connection, and the key of the node that is registered there or about to be.
+struct Live {
+    requests: Requests,
+    node_key: NodePublic,
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Live").field("node_key", &self.node_key).finish_non_exhaustive()
+    }
+}
+
+/// How far a logout is.
+#[derive(Debug, Clone)]
+enum Logout {
+    /// Nobody asked.
+    No,
+    /// Asked, and not sent: there is no connection.
+    Wanted,
+    /// Sent.
+    Sent,
+    /// Answered, or failed; the session has ended.
+    Done(Result<(), ControlError>),
+}
+
+impl Control {
+    /// Starts a session. Its events must be read, or it comes to a halt.
+    #[must_use]
+    pub fn start(dialer: Arc<dyn Dialer>, config: ControlConfig) -> (Self, mpsc::Receiver<ControlEvent>) {
+        let (events, receiver) = mpsc::channel(EVENT_QUEUE);
+        let shared = Arc::new(Shared {
+            hostinfo: watch::Sender::new(config.hostinfo.clone()),
+            live: Mutex::new(None),
+            logout: watch::Sender::new(Logout::No),
+        });
+        let session = Session::new(dialer, config, events, shared.clone());
+        let task = AbortOnDropHandle::new(spawn(session.run()));
+        (Self { shared, _task: task }, receiver)
+    }
+
+    /// Changes what the node tells of itself, its home relay for instance. The server is told at once, or when it is
+    /// reached again.
+    pub fn update_hostinfo(&self, change: impl FnOnce(&mut Hostinfo)) {
+        self.shared.hostinfo.send_if_modified(|hostinfo| {
+            let before = hostinfo.clone();
+            change(hostinfo);
+            *hostinfo != before
+        });
+    }
+
+    /// Makes this relay region the node's home, through which its peers reach it.
+    pub fn set_home_region(&self, region: u32) {
+        self.update_hostinfo(|hostinfo| {
+            hostinfo.net_info.get_or_insert_default().preferred_derp = region;
+        });
+    }
+
+    /// Logs the node out on the connection as it is, without waiting for anything: the request is on its way to the
+    /// socket once the caller and the tasks it woke have run. For pages that are about to go away.
+    ///
+    /// Whether there was a connection to do it on. The session ends in any case.
+    pub fn logout_now(&self) -> bool {
+        let live = self.shared.live().take();
+        let Some(Live { mut requests, node_key }) = live else {
+            self.shared.logout.send_if_modified(|logout| {
+                let asked = matches!(logout, Logout::No);
+                if asked {
+                    *logout = Logout::Wanted;
+                }
+                asked
+            });
+            return false;
+        };
+        let request = RegisterRequest::logout(CAPABILITY_VERSION, node_key);
+        let body = register::json(&request);
+        match requests.send_now(Method::POST, REGISTER_PATH, body) {
+            Ok(answer) => {
+                let shared = self.shared.clone();
+                shared.logout.send_replace(Logout::Sent);
+                // Without someone who waits for the answer the request would be taken back.
+                drop(spawn(async move {
+                    let result = Answer::of(answer).await.and_then(logged_out);
+                    shared.logout.send_replace(Logout::Done(result));
+                }));
+                true
+            }
+            Err(_) => {
+                self.shared.logout.send_replace(Logout::Wanted);
+                false
+            }
+        }
+    }
+
+    /// Logs the node out and ends the session. Without a connection one more is tried.
+    pub async fn logout(&self) -> Result<(), ControlError> {
+        let mut logout = self.shared.logout.subscribe();
+        if matches!(*logout.borrow(), Logout::No) {
+            self.logout_now();
+        }
+        let done = logout.wait_for(|logout| matches!(logout, Logout::Done(_))).await;
+        match done.as_deref() {
+            Ok(Logout::Done(result)) => result.clone(),
+            _ => Err(ControlError::Lost("the session has ended".to_owned())),
+        }
+    }
+}
+
+impl Shared {
+    fn live(&self) -> MutexGuard<'_, Option<Live>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn logged_out(answer: Answer) -> Result<(), ControlError> {
+    match answer.status.as_u16() {
+        200 => Ok(()),
+        status => Err(ControlError::RegisterStatus { status, text: String::new() }),
+    }
+}

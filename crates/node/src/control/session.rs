@@ -1,0 +1,315 @@
+//! The life of a session: connect, register, follow the map, and again after each failure.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dayfly_platform::random::SystemRng;
+use dayfly_platform::task::AbortOnDropHandle;
+use dayfly_platform::time::{sleep, timeout};
+use dayfly_wire::control::{
+    CAPABILITY_VERSION, REGISTER_PATH, RegisterRequest, RegisterResponse, parse_control_key,
+};
+use dayfly_wire::key::{MachinePublic, NodePrivate, NodePublic};
+use tokio::sync::{mpsc, watch};
+
+use super::backoff::Backoff;
+use super::connection::{Connection, Requests};
+use super::map_stream::{MapStream, update};
+use super::register::{Outcome, register};
+use super::{ControlConfig, ControlError, ControlEvent, Live, Logout, Registered, Shared, logged_out, ping};
+use crate::{DialError, Dialer};
+
+/// Time to fetch the server's key.
+const KEY_LIMIT: Duration = Duration::from_secs(20);
+/// Time for the answer to a logout.
+const LOGOUT_LIMIT: Duration = Duration::from_secs(5);
+/// Wait before a change that the server did not take is told again.
+const UPDATE_RETRY: Duration = Duration::from_secs(10);
+
+pub(super) struct Session {
+    dialer: Arc<dyn Dialer>,
+    config: ControlConfig,
+    events: mpsc::Sender<ControlEvent>,
+    shared: Arc<Shared>,
+    /// The server's key, once it was fetched.
+    control_key: Option<MachinePublic>,
+    connection: Option<Connection>,
+    backoff: Backoff,
+    registered: bool,
+    /// Page on which a person has to log in.
+    followup: Option<String>,
+    /// Key that the node's key replaces.
+    old_node_key: Option<NodePublic>,
+}
+
+impl Session {
+    pub(super) fn new(
+        dialer: Arc<dyn Dialer>,
+        config: ControlConfig,
+        events: mpsc::Sender<ControlEvent>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            dialer,
+            control_key: config.control_key,
+            config,
+            events,
+            shared,
+            connection: None,
+            backoff: Backoff::default(),
+            registered: false,
+            followup: None,
+            old_node_key: None,
+        }
+    }
+
+    /// Runs until the node is logged out, something fails for good, or nobody reads the events any more.
+    pub(super) async fn run(mut self) {
+        let mut logout = self.shared.logout.subscribe();
+        let events = self.events.clone();
+        let ended = tokio::select! {
+            biased;
+            _ = logout.wait_for(|logout| !matches!(logout, Logout::No)) => None,
+            () = events.closed() => return,
+            error = self.keep_following() => Some(error),
+        };
+        if let Some(error) = ended {
+            self.disconnect();
+            let done = Logout::Done(Err(error.clone()));
+            self.shared.logout.send_replace(done);
+            return self.emit(ControlEvent::Failed(error)).await;
+        }
+        let result = self.end_logout(&mut logout).await;
+        self.disconnect();
+        self.shared.logout.send_replace(Logout::Done(result.clone()));
+        self.emit(match result {
+            Ok(()) => ControlEvent::LoggedOut,
+            Err(error) => ControlEvent::Failed(error),
+        })
+        .await;
+    }
+
+    /// Waits for the answer to a logout that was sent, or sends it on a new connection.
+    async fn end_logout(&mut self, logout: &mut watch::Receiver<Logout>) -> Result<(), ControlError> {
+        let late = |_| ControlError::TimedOut { step: "logging this node out", limit: LOGOUT_LIMIT };
+        let wanted = matches!(*logout.borrow(), Logout::Wanted);
+        if wanted {
+            if !self.registered {
+                return Ok(());
+            }
+            return timeout(LOGOUT_LIMIT, self.log_out_anew()).await.map_err(late)?;
+        }
+        let done = timeout(LOGOUT_LIMIT, logout.wait_for(|logout| matches!(logout, Logout::Done(_))));
+        match done.await.map_err(late)?.as_deref() {
+            Ok(Logout::Done(result)) => result.clone(),
+            _ => Ok(()),
+        }
+    }
+
+    async fn log_out_anew(&mut self) -> Result<(), ControlError> {
+        let mut requests = self.connect().await?;
+        let request = RegisterRequest::logout(CAPABILITY_VERSION, self.config.node_key);
+        requests.post(REGISTER_PATH, super::register::json(&request)).await.and_then(logged_out)
+    }
+
+    /// Connects again and again until it is no use.
+    async fn keep_following(&mut self) -> ControlError {
+        loop {
+            self.emit(ControlEvent::Connecting).await;
+            let error = match self.follow().await {
+                Ok(never) => match never {},
+                Err(error) => error,
+            };
+            self.disconnect();
+            if error.is_fatal() {
+                return error;
+            }
+            if matches!(error, ControlError::Handshake(_)) {
+                // The server may have been set up anew.
+                self.control_key = self.config.control_key;
+            }
+            let retry_in = match error {
+                ControlError::RateLimited { retry_after } => retry_after,
+                _ => self.backoff.next(&mut SystemRng),
+            };
+            self.emit(ControlEvent::Disconnected { error, retry_in }).await;
+            sleep(retry_in).await;
+        }
+    }
+
+    async fn follow(&mut self) -> Result<std::convert::Infallible, ControlError> {
+        let mut requests = self.connect().await?;
+        let live = Live { requests: requests.clone(), node_key: self.config.node_key };
+        *self.shared.live() = Some(live);
+        if !self.registered {
+            self.register(&mut requests).await?;
+        }
+        self.follow_map(requests).await
+    }
+
+    async fn connect(&mut self) -> Result<Requests, ControlError> {
+        let control_key = match self.control_key {
+            Some(key) => key,
+            None => self.fetch_key().await?,
+        };
+        let Self { dialer, config, .. } = self;
+        let connection = Connection::open(&**dialer, &config.url, &config.machine_key, &control_key).await?;
+        let requests = connection.requests();
+        self.connection = Some(connection);
+        Ok(requests)
+    }
+
+    async fn fetch_key(&mut self) -> Result<MachinePublic, ControlError> {
+        let url = &self.config.url;
+        let body = timeout(KEY_LIMIT, self.dialer.control_key(url, CAPABILITY_VERSION)).await;
+        let body = body.unwrap_or_else(|_| Err(DialError::TimedOut { url: url.clone() }));
+        let key = parse_control_key(&body.map_err(ControlError::KeyFetch)?)?;
+        self.control_key = Some(key);
+        Ok(key)
+    }
+
+    fn disconnect(&mut self) {
+        *self.shared.live() = None;
+        self.connection = None;
+    }
+
+    async fn register(&mut self, requests: &mut Requests) -> Result<(), ControlError> {
+        if let Some(url) = &self.followup {
+            let url = url.clone();
+            self.emit(ControlEvent::AuthUrl(url)).await;
+        }
+        let mut renewed = false;
+        loop {
+            let hostinfo = self.shared.hostinfo.borrow().clone();
+            let request = super::register::Request {
+                node_key: self.config.node_key,
+                old_node_key: self.old_node_key,
+                auth_key: self.config.auth_key.as_ref().map(|key| key.as_str()),
+                followup: self.followup.as_deref(),
+                hostinfo,
+                ephemeral: self.config.ephemeral,
+            };
+            match register(requests, request).await? {
+                Outcome::Registered(response) => {
+                    self.registered = true;
+                    self.followup = None;
+                    self.config.auth_key = None;
+                    self.emit(registered(*response)).await;
+                    return Ok(());
+                }
+                Outcome::Login(url) if self.followup.as_ref() == Some(&url) => {
+                    sleep(self.backoff.next(&mut SystemRng)).await;
+                }
+                Outcome::Login(url) => {
+                    self.followup = Some(url.clone());
+                    self.emit(ControlEvent::AuthUrl(url)).await;
+                }
+                Outcome::KeyExpired if renewed => return Err(ControlError::KeyRefused),
+                Outcome::KeyExpired => {
+                    renewed = true;
+                    self.renew_key().await;
+                }
+            }
+        }
+    }
+
+    async fn renew_key(&mut self) {
+        let key = NodePrivate::generate(&mut SystemRng);
+        self.old_node_key = Some(self.config.node_key);
+        self.config.node_key = key.public();
+        if let Some(live) = &mut *self.shared.live() {
+            live.node_key = self.config.node_key;
+        }
+        self.emit(ControlEvent::NodeKey(Box::new(key))).await;
+    }
+
+    async fn follow_map(&mut self, requests: Requests) -> Result<std::convert::Infallible, ControlError> {
+        let Self { config, events, shared, backoff, .. } = self;
+        let (node, disco) = (config.node_key, config.disco_key);
+        let hostinfo = shared.hostinfo.subscribe();
+        let map = {
+            let (mut requests, hostinfo) = (requests.clone(), hostinfo.borrow().clone());
+            async move {
+                let mut stream = MapStream::open(&mut requests, &node, &disco, &hostinfo).await?;
+                let (mut first, mut pings) = (true, Pings::default());
+                loop {
+                    let mut message = stream.next().await?;
+                    if let Some(request) = message.ping_request.take() {
+                        pings.answer(request, &requests);
+                    }
+                    if message.keep_alive {
+                        continue;
+                    }
+                    if first && message.node.is_none() {
+                        return Err(ControlError::MapWithoutNode);
+                    }
+                    let expired = message.node.as_ref().is_some_and(|node| node.expired);
+                    backoff.reset();
+                    // The reader is gone only when the session is about to end.
+                    let _ = events.send(ControlEvent::Map { message: Box::new(message), first }).await;
+                    first = false;
+                    if expired {
+                        return Err(ControlError::KeyExpired);
+                    }
+                }
+            }
+        };
+        // The stream's request goes out first: its answer is what a person waits for.
+        tokio::select! {
+            biased;
+            end = map => end,
+            never = keep_updating(requests, &node, &disco, hostinfo) => match never {},
+        }
+    }
+
+    async fn emit(&self, event: ControlEvent) {
+        // The reader is gone only when the session is about to end.
+        let _ = self.events.send(event).await;
+    }
+}
+
+/// Tells the server of this node, now and after each change.
+async fn keep_updating(
+    mut requests: Requests,
+    node: &NodePublic,
+    disco: &dayfly_wire::key::DiscoPublic,
+    mut hostinfo: watch::Receiver<dayfly_wire::control::Hostinfo>,
+) -> std::convert::Infallible {
+    loop {
+        let current = hostinfo.borrow_and_update().clone();
+        match update(&mut requests, node, disco, &current).await {
+            Ok(()) => {
+                if hostinfo.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+            // When the connection is lost the map stream ends, and this with it.
+            Err(error) => {
+                tracing::debug!(%error, "the coordination server did not take note of this node");
+                sleep(UPDATE_RETRY).await;
+            }
+        }
+    }
+}
+
+/// Answers the server's pings, one at a time: a new one takes the place of one that is not answered yet.
+#[derive(Default)]
+struct Pings {
+    last_url: String,
+    task: Option<AbortOnDropHandle<()>>,
+}
+
+impl Pings {
+    fn answer(&mut self, request: dayfly_wire::control::PingRequest, requests: &Requests) {
+        if request.url != self.last_url {
+            self.last_url.clone_from(&request.url);
+            let answer = ping::answer(request, requests.clone());
+            self.task = Some(AbortOnDropHandle::new(dayfly_platform::task::spawn(answer)));
+        }
+    }
+}
+
+fn registered(response: RegisterResponse) -> ControlEvent {
+    let RegisterResponse { user, login, machine_authorized: authorized, .. } = response;
+    ControlEvent::Registered(Box::new(Registered { user, login, authorized }))
+}

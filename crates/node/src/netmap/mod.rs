@@ -1,0 +1,168 @@
+//! What a node knows of its tailnet, kept up to date by the messages of the map stream.
+//!
+//! [`NetMap::apply`] takes in each message; the rest answers questions: who is behind an address or a name
+//! ([`NetMap::resolve`]), which relays there are, what the packet filter says. No I/O and no clock.
+
+mod apply;
+mod peer;
+mod resolve;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+use dayfly_wire::control::{
+    DerpMap, DerpRegion, DisplayMessage, DnsConfig, FilterRule, Node, Timestamp, UserProfile,
+};
+use dayfly_wire::key::NodePublic;
+
+pub use apply::Changes;
+pub use peer::Peer;
+pub use resolve::{ResolveError, Target};
+
+/// The state of a tailnet as one of its nodes sees it.
+#[derive(Debug, Default)]
+pub struct NetMap {
+    node: Option<Box<Node>>,
+    peers: BTreeMap<i64, Node>,
+    by_key: HashMap<NodePublic, i64>,
+    by_address: HashMap<IpAddr, i64>,
+    derp_map: DerpMap,
+    filters: BTreeMap<String, Vec<FilterRule>>,
+    users: BTreeMap<i64, UserProfile>,
+    dns: DnsConfig,
+    domain: String,
+    health: Vec<String>,
+    messages: BTreeMap<String, DisplayMessage>,
+    /// What to add to the wall clock, in seconds, to get the server's.
+    clock_offset: i64,
+}
+
+impl NetMap {
+    /// A map of nothing, before the first message.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// This node; `None` before the first message.
+    #[must_use]
+    pub fn self_node(&self) -> Option<Peer<'_>> {
+        self.node.as_deref().map(|node| self.view(node))
+    }
+
+    /// All peers, by number.
+    pub fn peers(&self) -> impl Iterator<Item = Peer<'_>> {
+        self.peers.values().map(|node| self.view(node))
+    }
+
+    /// The number of peers.
+    #[must_use]
+    pub fn peer_count(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// The peer with this number.
+    #[must_use]
+    pub fn peer(&self, id: i64) -> Option<Peer<'_>> {
+        self.peers.get(&id).map(|node| self.view(node))
+    }
+
+    /// The peer with this node key.
+    #[must_use]
+    pub fn peer_by_key(&self, key: &NodePublic) -> Option<Peer<'_>> {
+        self.peer(*self.by_key.get(key)?)
+    }
+
+    /// The peer that this tailnet address belongs to. Subnet routes don't count.
+    #[must_use]
+    pub fn peer_by_address(&self, address: IpAddr) -> Option<Peer<'_>> {
+        self.peer(*self.by_address.get(&address)?)
+    }
+
+    /// The peer that packets to `address` go to: the one with the most specific of all allowed prefixes.
+    #[must_use]
+    pub fn route(&self, address: IpAddr) -> Option<Peer<'_>> {
+        if let Some(peer) = self.peer_by_address(address) {
+            return Some(peer);
+        }
+        let longest_match = |peer: &Peer<'_>| {
+            let prefixes = peer.allowed_ips().iter().filter(|prefix| prefix.contains(address));
+            prefixes.map(|prefix| prefix.bits()).max()
+        };
+        self.peers()
+            .filter_map(|peer| Some((longest_match(&peer)?, peer)))
+            .max_by_key(|(bits, _)| *bits)
+            .map(|(_, peer)| peer)
+    }
+
+    /// The tailnet's relays. Regions that the server took back are not among them.
+    pub fn derp_regions(&self) -> impl Iterator<Item = &DerpRegion> {
+        self.derp_map.regions.iter().flatten().filter_map(|(_, region)| region.as_ref())
+    }
+
+    /// The relays of one region.
+    #[must_use]
+    pub fn derp_region(&self, id: u32) -> Option<&DerpRegion> {
+        self.derp_map.regions.as_ref()?.get(&id)?.as_ref()
+    }
+
+    /// The map of relays, with the hints about choosing a home among them.
+    #[must_use]
+    pub fn derp_map(&self) -> &DerpMap {
+        &self.derp_map
+    }
+
+    /// The packet filter's rules, in order. Without any, nothing comes in.
+    pub fn filter_rules(&self) -> impl Iterator<Item = &FilterRule> {
+        self.filters.values().flatten()
+    }
+
+    /// The owner of nodes with this user number.
+    #[must_use]
+    pub fn user(&self, id: i64) -> Option<&UserProfile> {
+        self.users.get(&id)
+    }
+
+    /// The name of the tailnet.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    /// Names and resolvers.
+    #[must_use]
+    pub fn dns(&self) -> &DnsConfig {
+        &self.dns
+    }
+
+    /// The domain that the nodes' names are in, without dots around it; from this node's own name.
+    #[must_use]
+    pub fn magic_dns_suffix(&self) -> &str {
+        let name = self.node.as_deref().map_or("", |node| &node.name);
+        name.split_once('.').map_or("", |(_, suffix)| suffix.trim_end_matches('.'))
+    }
+
+    /// What the server says is wrong with this node, in sentences.
+    #[must_use]
+    pub fn health(&self) -> &[String] {
+        &self.health
+    }
+
+    /// What the server wants a person to know.
+    pub fn messages(&self) -> impl Iterator<Item = &DisplayMessage> {
+        self.messages.values()
+    }
+
+    /// The server's clock when the wall clock shows `now`.
+    #[must_use]
+    pub fn control_time(&self, now: Timestamp) -> Timestamp {
+        Timestamp::from_unix(now.unix().saturating_add(self.clock_offset))
+    }
+
+    fn view<'a>(&'a self, node: &'a Node) -> Peer<'a> {
+        Peer::new(node, self.users.get(&node.user), self.magic_dns_suffix())
+    }
+}

@@ -1,0 +1,49 @@
+//! Names and resolvers that a tailnet's nodes use.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::tolerant::{is_default, null_default};
+
+/// DNS settings of a tailnet (tailcfg `DNSConfig`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct DnsConfig {
+    /// Resolvers for names that no route covers.
+    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    pub resolvers: Vec<DnsResolver>,
+    /// Resolvers by domain suffix; without any the node answers by itself.
+    #[serde(deserialize_with = "null_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub routes: BTreeMap<String, Option<Vec<DnsResolver>>>,
+    /// Search domains, without trailing dots.
+    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    pub domains: Vec<String>,
+    /// Names of nodes resolve (MagicDNS).
+    #[serde(skip_serializing_if = "is_default")]
+    pub proxied: bool,
+    /// Names besides those of nodes.
+    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    pub extra_records: Vec<DnsRecord>,
+}
+
+/// A resolver (dnstype `Resolver`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct DnsResolver {
+    /// An address, an address with a port, or the URL of a DNS-over-HTTPS server.
+    pub addr: String,
+}
+
+/// A name besides those of nodes (tailcfg `DNSRecord`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct DnsRecord {
+    /// Fully qualified name.
+    pub name: String,
+    /// `A`, `AAAA`, or empty for whichever fits the value.
+    #[serde(rename = "Type", skip_serializing_if = "String::is_empty")]
+    pub kind: String,
+    /// The address.
+    pub value: String,
+}

@@ -1,0 +1,243 @@
+//! The map: `POST /machine/map`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "ssh-policy")]
+use super::SshPolicy;
+use super::tolerant::{is_default, null_default};
+use super::{DerpMap, DnsConfig, FilterRule, Hostinfo, Node, Timestamp, UserProfile};
+use crate::key::{DiscoPublic, NodePublic};
+
+/// Asks for the tailnet's state, or tells the server of changes (tailcfg `MapRequest`).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct MapRequest {
+    /// Capability version of the node.
+    pub version: u16,
+    /// `zstd`, or empty for bodies of plain JSON.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub compress: String,
+    /// The server is to send keep-alives.
+    pub keep_alive: bool,
+    /// Key of the node.
+    pub node_key: NodePublic,
+    /// Key of path discovery.
+    pub disco_key: DiscoPublic,
+    /// The answer is to go on for ever, a message for each change.
+    #[serde(skip_serializing_if = "is_default")]
+    pub stream: bool,
+    /// Without `stream`: only tells the server of changes; the answer says nothing.
+    #[serde(skip_serializing_if = "is_default")]
+    pub omit_peers: bool,
+    /// What the node tells of itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostinfo: Option<Hostinfo>,
+    /// `address:port` pairs of UDP under which the node may be reached.
+    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<String>,
+    /// The kind of each endpoint, in the same order.
+    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    pub endpoint_types: Vec<u8>,
+}
+
+/// A message of the map stream (tailcfg `MapResponse`). What is absent has not changed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct MapResponse {
+    /// Sign of life; of the rest only `ping_request`, `control_time` and `pop_browser_url` count then.
+    #[serde(skip_serializing_if = "is_default")]
+    pub keep_alive: bool,
+    /// A request to answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ping_request: Option<PingRequest>,
+    /// A page to show to the person, once for each value.
+    #[serde(rename = "PopBrowserURL", skip_serializing_if = "String::is_empty")]
+    pub pop_browser_url: String,
+    /// This node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<Box<Node>>,
+    /// Relays. See [`DerpMap::regions`] for what stays.
+    #[serde(rename = "DERPMap", skip_serializing_if = "Option::is_none")]
+    pub derp_map: Option<DerpMap>,
+    /// All peers. Empty means no change; not empty means that the fields of peer changes don't count.
+    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<Node>,
+    /// Peers that are new or changed.
+    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    pub peers_changed: Vec<Node>,
+    /// Numbers of peers that are gone.
+    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    pub peers_removed: Vec<i64>,
+    /// Changed fields of known peers.
+    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    pub peers_changed_patch: Vec<PeerChange>,
+    /// By peer: whether it was seen right now, or its time of being seen is unknown.
+    #[serde(deserialize_with = "null_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub peer_seen_change: BTreeMap<i64, bool>,
+    /// By peer: whether it is online.
+    #[serde(deserialize_with = "null_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub online_change: BTreeMap<i64, bool>,
+    /// Names and resolvers.
+    #[serde(rename = "DNSConfig", skip_serializing_if = "Option::is_none")]
+    pub dns_config: Option<DnsConfig>,
+    /// Name of the tailnet.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub domain: String,
+    /// Whether the node is to report its services.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collect_services: Option<bool>,
+    /// The packet filter called `base`; `Some` of nothing lets nothing in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packet_filter: Option<Vec<FilterRule>>,
+    /// Packet filters by name; `None` deletes one, and `*` with `None` deletes all before the others are set.
+    #[serde(deserialize_with = "null_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub packet_filters: BTreeMap<String, Option<Vec<FilterRule>>>,
+    /// Owners of nodes, new or changed.
+    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    pub user_profiles: Vec<UserProfile>,
+    /// What is wrong with the node, in sentences; `Some` of nothing is healthy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<Vec<String>>,
+    /// What a person should know, by key; `None` takes one back, and `*` with `None` takes all back.
+    #[serde(deserialize_with = "null_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub display_messages: BTreeMap<String, Option<DisplayMessage>>,
+    /// Who may open SSH sessions on this node.
+    #[cfg(feature = "ssh-policy")]
+    #[serde(rename = "SSHPolicy", skip_serializing_if = "Option::is_none")]
+    pub ssh_policy: Option<SshPolicy>,
+    /// The server's clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control_time: Option<Timestamp>,
+    /// Orders to Go's client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub debug: Option<Debug>,
+}
+
+/// Changed fields of a peer (tailcfg `PeerChange`). What is absent has not changed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct PeerChange {
+    /// Number of the peer.
+    #[serde(rename = "NodeID")]
+    pub node_id: i64,
+    /// Home region; 0 is no change.
+    #[serde(rename = "DERPRegion", skip_serializing_if = "is_default")]
+    pub derp_region: u32,
+    /// Capability version; 0 is no change.
+    #[serde(skip_serializing_if = "is_default")]
+    pub cap: i32,
+    /// All capabilities.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cap_map: Option<super::CapSet>,
+    /// All UDP endpoints.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<Vec<String>>,
+    /// WireGuard key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<NodePublic>,
+    /// Key of path discovery.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disco_key: Option<DiscoPublic>,
+    /// Whether it is online.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub online: Option<bool>,
+    /// When it was last seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<Timestamp>,
+    /// When its key expires.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_expiry: Option<Timestamp>,
+}
+
+/// Something that a person should know (tailcfg `DisplayMessage`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct DisplayMessage {
+    /// A few words.
+    pub title: String,
+    /// Sentences.
+    pub text: String,
+    /// `high`, `medium` or `low`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub severity: String,
+}
+
+/// A request of the server to show a sign of life (tailcfg `PingRequest`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct PingRequest {
+    /// Where the answer goes. A value seen before is to be ignored.
+    #[serde(rename = "URL")]
+    pub url: String,
+    /// The answer goes through ts2021 instead of plain HTTPS.
+    #[serde(rename = "URLIsNoise", skip_serializing_if = "is_default")]
+    pub url_is_noise: bool,
+    /// Kinds of answer, separated by commas; empty is a `HEAD` request.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub types: String,
+    /// Address to ping, for kinds that do.
+    #[serde(rename = "IP", skip_serializing_if = "String::is_empty")]
+    pub ip: String,
+    /// For the kind `c2n`: an HTTP/1.1 request in base64.
+    #[serde(deserialize_with = "null_default", skip_serializing_if = "String::is_empty")]
+    pub payload: String,
+}
+
+/// Orders to Go's client (tailcfg `Debug`).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct Debug {
+    /// Stops uploading logs for as long as the process lives.
+    #[serde(skip_serializing_if = "is_default")]
+    pub disable_log_tail: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keep_alive_is_written_as_go_caches_it() {
+        let message = MapResponse { keep_alive: true, ..MapResponse::default() };
+        assert_eq!(serde_json::to_string(&message).unwrap(), r#"{"KeepAlive":true}"#);
+    }
+
+    #[test]
+    fn keys_that_are_numbers_are_decimal_strings() {
+        let json = r#"{"OnlineChange":{"9007199254740995":true,"2":false},"PeerSeenChange":{"3":true}}"#;
+        let message: MapResponse = serde_json::from_str(json).unwrap();
+        assert_eq!(message.online_change[&9_007_199_254_740_995], true);
+        assert_eq!(message.peer_seen_change[&3], true);
+    }
+
+    #[test]
+    fn absent_null_and_empty_filters_differ() {
+        let message: MapResponse = serde_json::from_str(
+            r#"{"PacketFilter":[],"PacketFilters":{"*":null,"base":[],"a":[{"SrcIPs":["*"]}]}}"#,
+        )
+        .unwrap();
+        assert_eq!(message.packet_filter, Some(vec![]));
+        assert_eq!(message.packet_filters["*"], None);
+        assert_eq!(message.packet_filters["base"], Some(vec![]));
+        assert_eq!(message.packet_filters["a"].as_ref().unwrap()[0].src_ips, ["*"]);
+        let message: MapResponse =
+            serde_json::from_str(r#"{"PacketFilter":null,"PacketFilters":null}"#).unwrap();
+        assert_eq!(message, MapResponse::default());
+    }
+
+    #[test]
+    fn a_map_request_names_what_go_always_names() {
+        let json = serde_json::to_value(MapRequest { version: 130, ..MapRequest::default() }).unwrap();
+        let keys: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(keys, ["DiscoKey", "KeepAlive", "NodeKey", "Version"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn reading_never_panics(bytes: Vec<u8>) {
+            let _ = serde_json::from_slice::<MapResponse>(&bytes);
+        }
+    }
+}

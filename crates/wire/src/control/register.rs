@@ -1,0 +1,154 @@
+//! Registration: `POST /machine/register`.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::tolerant::is_default;
+use super::{Hostinfo, Timestamp};
+use crate::key::NodePublic;
+
+/// A node's request to be let in, kept in, or let go (tailcfg `RegisterRequest`).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct RegisterRequest {
+    /// Capability version of the node.
+    pub version: u16,
+    /// Key that is registered.
+    pub node_key: NodePublic,
+    /// Key that it replaces; zero where there was none.
+    pub old_node_key: NodePublic,
+    /// Credential.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<RegisterAuth>,
+    /// When the key is to expire. Zero leaves that to the server; a time in the past is a logout.
+    pub expiry: Timestamp,
+    /// A login URL answered before: the server answers once it was visited.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub followup: String,
+    /// What the node tells of itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostinfo: Option<Hostinfo>,
+    /// The node is to be removed when it goes away.
+    #[serde(skip_serializing_if = "is_default")]
+    pub ephemeral: bool,
+}
+
+impl RegisterRequest {
+    /// The `Expiry` that Go's client logs out with.
+    pub const LOGOUT_EXPIRY: Timestamp = Timestamp::from_unix(123);
+
+    /// A request to forget a node's key, and the node where it is ephemeral.
+    #[must_use]
+    pub fn logout(version: u16, node_key: NodePublic) -> Self {
+        Self { version, node_key, expiry: Self::LOGOUT_EXPIRY, ..Self::default() }
+    }
+}
+
+/// Credential of a registration. Wiped when dropped, never printed.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct RegisterAuth {
+    /// Auth key.
+    pub auth_key: Zeroizing<String>,
+}
+
+impl fmt::Debug for RegisterAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RegisterAuth(..)")
+    }
+}
+
+/// The server's answer (tailcfg `RegisterResponse`). Go writes every key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct RegisterResponse {
+    /// The node's owner.
+    pub user: User,
+    /// How the owner logged in.
+    pub login: Login,
+    /// The key has expired: another one has to be made.
+    pub node_key_expired: bool,
+    /// The tailnet's owner has let the node in. The map's own field decides.
+    pub machine_authorized: bool,
+    /// Where a person has to log in; then the request is to be repeated as a `Followup`.
+    #[serde(rename = "AuthURL")]
+    pub auth_url: String,
+    /// Text for people; not empty means that nothing else counts.
+    pub error: String,
+}
+
+/// The owner of a registered node (tailcfg `User`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct User {
+    /// Number.
+    #[serde(rename = "ID")]
+    pub id: i64,
+    /// Name for people.
+    pub display_name: String,
+    /// Address of a picture.
+    #[serde(rename = "ProfilePicURL")]
+    pub profile_pic_url: String,
+}
+
+/// How the owner of a registered node logged in (tailcfg `Login`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct Login {
+    /// Number.
+    #[serde(rename = "ID")]
+    pub id: i64,
+    /// Identity provider.
+    pub provider: String,
+    /// Name at the provider, usually an e-mail address.
+    pub login_name: String,
+    /// Name for people.
+    pub display_name: String,
+    /// Address of a picture.
+    #[serde(rename = "ProfilePicURL")]
+    pub profile_pic_url: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_expiry_and_old_key_are_written() {
+        let json =
+            serde_json::to_value(RegisterRequest { version: 130, ..RegisterRequest::default() }).unwrap();
+        assert_eq!(json["Expiry"], "0001-01-01T00:00:00Z");
+        assert_eq!(json["OldNodeKey"], format!("nodekey:{}", "0".repeat(64)));
+        assert!(
+            json.get("Auth").is_none() && json.get("Followup").is_none() && json.get("Ephemeral").is_none()
+        );
+    }
+
+    #[test]
+    fn logout_carries_the_expiry_of_go() {
+        let json = serde_json::to_value(RegisterRequest::logout(130, NodePublic::default())).unwrap();
+        assert_eq!(json["Expiry"], "1970-01-01T00:02:03Z");
+    }
+
+    #[test]
+    fn the_credential_is_never_printed() {
+        let auth = RegisterAuth { auth_key: "hskey-auth-secret".to_owned().into() };
+        let request = RegisterRequest { auth: Some(auth), ..RegisterRequest::default() };
+        assert!(!format!("{request:?}").contains("secret"));
+    }
+
+    #[test]
+    fn an_answer_of_go_is_read() {
+        let response: RegisterResponse = serde_json::from_str(
+            r#"{"User":{"ID":1,"DisplayName":"ada","ProfilePicURL":"","Created":"0001-01-01T00:00:00Z"},
+                "Login":{"ID":1,"Provider":"","LoginName":"ada","DisplayName":"ada","ProfilePicURL":""},
+                "NodeKeyExpired":false,"MachineAuthorized":true,"AuthURL":"","NodeKeySignature":null,"Error":""}"#,
+        )
+        .unwrap();
+        assert_eq!(response.user.id, 1);
+        assert_eq!(response.login.login_name, "ada");
+        assert!(response.machine_authorized);
+    }
+}

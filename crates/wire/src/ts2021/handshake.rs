@@ -1,0 +1,301 @@
+//! The handshake: Noise IK, one message each way.
+
+use core::fmt;
+
+use rand_core::CryptoRng;
+use snow::{Builder, HandshakeState};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use super::{HEADER_LEN, Transport, frame_type};
+use crate::key::{MachinePrivate, MachinePublic};
+
+/// Length of a node's first message: version, type, length, ephemeral key, machine key, tag.
+pub const INITIATION_LEN: usize = 101;
+
+/// Length of the server's answer: header, ephemeral key, tag.
+pub const RESPONSE_LEN: usize = HEADER_LEN + RESPONSE_PAYLOAD;
+
+const INITIATION_HEADER: usize = 5;
+const INITIATION_PAYLOAD: u16 = 96;
+const RESPONSE_PAYLOAD: usize = 48;
+
+/// Most bytes of text that are taken from a refusal.
+const MAX_ERROR_TEXT: usize = 1024;
+
+const PATTERN: &str = "Noise_IK_25519_ChaChaPoly_BLAKE2s";
+
+/// Why a handshake failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HandshakeError {
+    /// The server refused, in these words. Nothing proves that they are the server's.
+    #[error("the server refused the connection: {0}")]
+    Refused(String),
+    /// A frame of this type came where another was due.
+    #[error("frame of type {0} in the handshake")]
+    UnexpectedFrame(u8),
+    /// A frame is of another length than its type has.
+    #[error("handshake message of impossible length {0}")]
+    Length(usize),
+    /// The other side has another key than the one that it was expected to have, or the message was damaged.
+    #[error("the other side does not have the expected key")]
+    Unauthenticated,
+    /// Noise could not be set up.
+    #[error("the handshake could not be prepared: {0}")]
+    Setup(&'static str),
+}
+
+/// A node's side of a handshake whose answer is awaited.
+pub struct Handshake(Box<HandshakeState>);
+
+impl fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Handshake(..)")
+    }
+}
+
+impl Handshake {
+    /// Begins a handshake with the server whose static key is `control`; the bytes are the initiation to send.
+    ///
+    /// `version` is the node's capability version, which the server learns by it.
+    pub fn initiate(
+        version: u16,
+        machine: &MachinePrivate,
+        control: &MachinePublic,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(Self, [u8; INITIATION_LEN]), HandshakeError> {
+        let prologue = prologue(version);
+        let mut state = builder(rng)?
+            .prologue(&prologue)
+            .and_then(|b| b.local_private_key(machine.as_bytes()))
+            .and_then(|b| b.remote_public_key(control.as_bytes()))
+            .and_then(Builder::build_initiator)
+            .map_err(|_| HandshakeError::Setup("its keys were not taken"))?;
+        let mut initiation = [0; INITIATION_LEN];
+        let (header, payload) = initiation.split_at_mut(INITIATION_HEADER);
+        header.copy_from_slice(&initiation_header(version));
+        // Fails for a server key of small order, with which no secret can be agreed on.
+        state.write_message(&[], payload).map_err(|_| HandshakeError::Unauthenticated)?;
+        Ok((Self(Box::new(state)), initiation))
+    }
+
+    /// Ends the handshake with the server's first frame, whose length [`first_frame_len`] tells.
+    pub fn finish(mut self, frame: &[u8]) -> Result<Transport, HandshakeError> {
+        if first_frame_len(frame)? != Some(frame.len()) {
+            return Err(HandshakeError::Length(frame.len()));
+        }
+        let (header, payload) = frame.split_at(HEADER_LEN);
+        if header.first() == Some(&frame_type::ERROR) {
+            let text = payload.get(..MAX_ERROR_TEXT).unwrap_or(payload);
+            return Err(HandshakeError::Refused(String::from_utf8_lossy(text).into_owned()));
+        }
+        self.0.read_message(payload, &mut []).map_err(|_| HandshakeError::Unauthenticated)?;
+        let (sending, receiving) = split(&mut self.0);
+        Ok(Transport::new(&sending, &receiving))
+    }
+}
+
+/// Length of a server's first frame, from the bytes that have come so far; `None` while they are too few.
+pub fn first_frame_len(bytes: &[u8]) -> Result<Option<usize>, HandshakeError> {
+    let Some(&[kind, high, low]) = bytes.first_chunk::<HEADER_LEN>() else {
+        return Ok(None);
+    };
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    match kind {
+        frame_type::RESPONSE if length != RESPONSE_PAYLOAD => Err(HandshakeError::Length(length)),
+        frame_type::RESPONSE | frame_type::ERROR => Ok(Some(HEADER_LEN + length)),
+        _ => Err(HandshakeError::UnexpectedFrame(kind)),
+    }
+}
+
+/// A handshake that a server has accepted.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The node's capability version.
+    pub version: u16,
+    /// The node's machine key, which the node has proved to have.
+    pub machine: MachinePublic,
+    /// The answer to send before anything else.
+    pub response: [u8; RESPONSE_LEN],
+    /// The connection from then on.
+    pub transport: Transport,
+}
+
+/// A server's side of the handshake: answers an initiation, with the server's static key.
+pub fn accept(
+    initiation: &[u8],
+    control: &MachinePrivate,
+    rng: &mut impl CryptoRng,
+) -> Result<Accepted, HandshakeError> {
+    let Some((&[v_high, v_low, kind, l_high, l_low], payload)) =
+        initiation.split_first_chunk::<INITIATION_HEADER>()
+    else {
+        return Err(HandshakeError::Length(initiation.len()));
+    };
+    if kind != frame_type::INITIATION {
+        return Err(HandshakeError::UnexpectedFrame(kind));
+    }
+    if u16::from_be_bytes([l_high, l_low]) != INITIATION_PAYLOAD || initiation.len() != INITIATION_LEN {
+        return Err(HandshakeError::Length(payload.len()));
+    }
+    let version = u16::from_be_bytes([v_high, v_low]);
+    let prologue = prologue(version);
+    let mut state = builder(rng)?
+        .prologue(&prologue)
+        .and_then(|b| b.local_private_key(control.as_bytes()))
+        .and_then(Builder::build_responder)
+        .map_err(|_| HandshakeError::Setup("its keys were not taken"))?;
+    state.read_message(payload, &mut []).map_err(|_| HandshakeError::Unauthenticated)?;
+    let machine = state.get_remote_static().and_then(|key| <[u8; 32]>::try_from(key).ok());
+    let machine = MachinePublic::from_bytes(machine.ok_or(HandshakeError::Unauthenticated)?);
+    let mut response = [0; RESPONSE_LEN];
+    let (header, payload) = response.split_at_mut(HEADER_LEN);
+    header.copy_from_slice(&[frame_type::RESPONSE, 0, RESPONSE_PAYLOAD as u8]);
+    state.write_message(&[], payload).map_err(|_| HandshakeError::Unauthenticated)?;
+    let (receiving, sending) = split(&mut state);
+    Ok(Accepted { version, machine, response, transport: Transport::new(&sending, &receiving) })
+}
+
+/// The frame by which a server refuses a handshake in words. They are neither encrypted nor authenticated.
+#[must_use]
+pub fn error_frame(text: &str) -> Vec<u8> {
+    let text = text.as_bytes();
+    let text = text.get(..MAX_ERROR_TEXT).unwrap_or(text);
+    let [_, _, _, _, _, _, high, low] = (text.len() as u64).to_be_bytes();
+    [&[frame_type::ERROR, high, low][..], text].concat()
+}
+
+fn initiation_header(version: u16) -> [u8; INITIATION_HEADER] {
+    let ([v_high, v_low], [l_high, l_low]) = (version.to_be_bytes(), INITIATION_PAYLOAD.to_be_bytes());
+    [v_high, v_low, frame_type::INITIATION, l_high, l_low]
+}
+
+fn prologue(version: u16) -> Vec<u8> {
+    [b"Tailscale Control Protocol v", version.to_string().as_bytes()].concat()
+}
+
+fn builder<'a>(rng: &mut impl CryptoRng) -> Result<Builder<'a>, HandshakeError> {
+    let pattern = PATTERN.parse().map_err(|_| HandshakeError::Setup("its pattern was not taken"))?;
+    Ok(Builder::with_resolver(pattern, Box::new(dayfly_noise::Resolver::new(rng))))
+}
+
+/// Keys of the initiator's and of the responder's direction, wiped when dropped.
+fn split(state: &mut HandshakeState) -> (Zeroizing<[u8; 32]>, Zeroizing<[u8; 32]>) {
+    let mut keys = state.dangerously_get_raw_split();
+    let split = (Zeroizing::new(keys.0), Zeroizing::new(keys.1));
+    keys.0.zeroize();
+    keys.1.zeroize();
+    split
+}
+
+#[cfg(test)]
+mod tests {
+    use dayfly_platform::random::SystemRng;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const VERSION: u16 = 130;
+
+    struct Sides {
+        machine: MachinePrivate,
+        control: MachinePrivate,
+        handshake: Handshake,
+        initiation: [u8; INITIATION_LEN],
+    }
+
+    fn sides() -> Sides {
+        let machine = MachinePrivate::generate(&mut SystemRng);
+        let control = MachinePrivate::generate(&mut SystemRng);
+        let (handshake, initiation) =
+            Handshake::initiate(VERSION, &machine, &control.public(), &mut SystemRng).unwrap();
+        Sides { machine, control, handshake, initiation }
+    }
+
+    #[test]
+    fn both_sides_agree_and_the_server_learns_who_came() {
+        let Sides { machine, control, handshake, initiation } = sides();
+        assert_eq!(initiation[..5], [0, 130, 1, 0, 96]);
+        let mut accepted = accept(&initiation, &control, &mut SystemRng).unwrap();
+        assert_eq!((accepted.version, accepted.machine), (VERSION, machine.public()));
+        assert_eq!(accepted.response[..3], [2, 0, 48]);
+        assert_eq!(first_frame_len(&accepted.response), Ok(Some(RESPONSE_LEN)));
+
+        let mut node = handshake.finish(&accepted.response).unwrap();
+        let (mut up, mut down) = (Vec::new(), Vec::new());
+        node.seal(b"up", &mut up).unwrap();
+        accepted.transport.seal(b"down", &mut down).unwrap();
+        assert_eq!(accepted.transport.open(&mut up).unwrap().unwrap().plaintext, b"up");
+        assert_eq!(node.open(&mut down).unwrap().unwrap().plaintext, b"down");
+    }
+
+    #[test]
+    fn a_server_with_another_key_is_refused_and_refuses() {
+        let Sides { initiation, .. } = sides();
+        let other = MachinePrivate::generate(&mut SystemRng);
+        let error = accept(&initiation, &other, &mut SystemRng).unwrap_err();
+        assert_eq!(error, HandshakeError::Unauthenticated);
+    }
+
+    #[test]
+    fn the_version_is_authenticated() {
+        let Sides { control, mut initiation, .. } = sides();
+        initiation[1] = 131;
+        assert_eq!(
+            accept(&initiation, &control, &mut SystemRng).unwrap_err(),
+            HandshakeError::Unauthenticated
+        );
+    }
+
+    #[test]
+    fn a_server_key_of_small_order_is_refused() {
+        let machine = MachinePrivate::generate(&mut SystemRng);
+        for key in [[0; 32], core::array::from_fn(|i| u8::from(i == 0))] {
+            let control = MachinePublic::from_bytes(key);
+            let error = Handshake::initiate(VERSION, &machine, &control, &mut SystemRng).unwrap_err();
+            assert_eq!(error, HandshakeError::Unauthenticated);
+        }
+    }
+
+    #[test]
+    fn a_refusal_in_words_is_told() {
+        let frame = error_frame("unsupported client version");
+        assert_eq!(first_frame_len(&frame), Ok(Some(frame.len())));
+        let error = sides().handshake.finish(&frame).unwrap_err();
+        assert_eq!(error, HandshakeError::Refused("unsupported client version".to_owned()));
+    }
+
+    #[test]
+    fn other_frames_are_refused() {
+        assert_eq!(first_frame_len(&[2, 0]), Ok(None));
+        assert_eq!(first_frame_len(&[2, 0, 47]), Err(HandshakeError::Length(47)));
+        assert_eq!(first_frame_len(&[4, 0, 48]), Err(HandshakeError::UnexpectedFrame(4)));
+        assert_eq!(sides().handshake.finish(&[]).unwrap_err(), HandshakeError::Length(0));
+        assert_eq!(sides().handshake.finish(&[4; 51]).unwrap_err(), HandshakeError::UnexpectedFrame(4));
+    }
+
+    proptest! {
+        #[test]
+        fn any_change_of_the_initiation_is_refused(at in 0..INITIATION_LEN, flip in 1..=255_u8) {
+            let Sides { control, mut initiation, .. } = sides();
+            initiation[at] ^= flip;
+            // X25519 ignores the top bit of the ephemeral key, but the handshake's hash does not.
+            prop_assert!(accept(&initiation, &control, &mut SystemRng).is_err());
+        }
+
+        #[test]
+        fn any_change_of_the_response_is_refused(at in 0..RESPONSE_LEN, flip in 1..=255_u8) {
+            let Sides { control, handshake, initiation, .. } = sides();
+            let mut response = accept(&initiation, &control, &mut SystemRng).unwrap().response;
+            response[at] ^= flip;
+            prop_assert!(handshake.finish(&response).is_err());
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
+            let Sides { control, handshake, .. } = sides();
+            prop_assert!(accept(&bytes, &control, &mut SystemRng).is_err());
+            prop_assert!(handshake.finish(&bytes).is_err());
+            let _ = first_frame_len(&bytes);
+        }
+    }
+}
