@@ -200,7 +200,13 @@ impl Control {
                 // Without someone who waits for the answer the request would be taken back.
                 drop(spawn(async move {
                     let result = Answer::of(answer).await.and_then(logged_out);
-                    shared.logout.send_replace(Logout::Done(result));
+                    shared.logout.send_if_modified(|logout| {
+                        let awaited = matches!(logout, Logout::Sent);
+                        if awaited {
+                            *logout = Logout::Done(result);
+                        }
+                        awaited
+                    });
                 }));
                 true
             }

@@ -177,3 +177,121 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for NoiseStream<S> {
         Pin::new(&mut self.get_mut().carrier).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use dayfly_platform::random::SystemRng;
+    use dayfly_wire::key::MachinePrivate;
+    use dayfly_wire::ts2021::{Handshake, accept, early_payload};
+    use proptest::prelude::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+
+    use super::*;
+
+    fn transports() -> (Transport, Transport) {
+        let [machine, control] = [(); 2].map(|()| MachinePrivate::generate(&mut SystemRng));
+        let (handshake, initiation) =
+            Handshake::initiate(130, &machine, &control.public(), &mut SystemRng).unwrap();
+        let accepted = accept(&initiation, &control, &mut SystemRng).unwrap();
+        (handshake.finish(&accepted.response).unwrap(), accepted.transport)
+    }
+
+    fn pair(buffer: usize) -> (NoiseStream<DuplexStream>, NoiseStream<DuplexStream>) {
+        let (a, b) = tokio::io::duplex(buffer);
+        let (node, server) = transports();
+        (NoiseStream::new(a, node), NoiseStream::new(b, server))
+    }
+
+    /// Remembers each write.
+    struct Writes(Vec<Vec<u8>>);
+
+    impl AsyncWrite for Writes {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.0.push(bytes.to_vec());
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn many_small_writes_are_one_frame_and_one_write_of_the_carrier() {
+        let mut stream = NoiseStream::new(Writes(Vec::new()), transports().0);
+        for _ in 0..100 {
+            stream.write_all(b"header").await.unwrap();
+        }
+        assert!(stream.carrier.0.is_empty());
+        stream.flush().await.unwrap();
+        let [written] = &stream.carrier.0[..] else { panic!() };
+        assert_eq!(written.len(), 3 + 600 + 16);
+        assert!(stream.unsealed.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_waits_to_be_written_is_bounded() {
+        let (mut stream, _other) = pair(1024);
+        let written = tokio::time::timeout(std::time::Duration::ZERO, async {
+            let mut written = 0;
+            loop {
+                written += stream.write(&[0; 1000]).await.unwrap();
+                assert!(written < 4 * WRITE_LIMIT);
+            }
+        });
+        assert!(written.await.is_err());
+        assert!(stream.unsealed.len() + stream.sealed.len() < 3 * WRITE_LIMIT);
+    }
+
+    #[tokio::test]
+    async fn a_forged_frame_is_an_error() {
+        let (carrier, mut attacker) = tokio::io::duplex(1024);
+        let mut stream = NoiseStream::new(carrier, transports().0);
+        attacker.write_all(&[4, 0, 17]).await.unwrap();
+        attacker.write_all(&[0; 17]).await.unwrap();
+        let error = stream.read_u8().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn bytes_arrive_whole_through_any_carrier(
+            early: Option<Vec<u8>>,
+            messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..5000), 1..8),
+            buffer in 1..9000_usize,
+        ) {
+            let early = early.map(|json| early_payload(&json)).unwrap_or_default();
+            let mut sent = messages.concat();
+            // At least a frame's header of HTTP/2 comes, and it never looks like an early payload.
+            sent.splice(..0, *b"PRI * HTTP/2.0");
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let received = runtime.block_on(async {
+                let (mut node, mut server) = pair(buffer);
+                let send = async {
+                    server.write_all(&early).await.unwrap();
+                    server.flush().await.unwrap();
+                    server.write_all(b"PRI * HTTP/2.0").await.unwrap();
+                    for message in &messages {
+                        server.write_all(message).await.unwrap();
+                        server.flush().await.unwrap();
+                    }
+                    server.shutdown().await.unwrap();
+                };
+                let mut received = Vec::new();
+                let (_, result) = tokio::join!(send, node.read_to_end(&mut received));
+                result.unwrap();
+                received
+            });
+            prop_assert_eq!(received, sent);
+        }
+    }
+}

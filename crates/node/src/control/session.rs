@@ -1,21 +1,23 @@
 //! The life of a session: connect, register, follow the map, and again after each failure.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dayfly_platform::random::SystemRng;
-use dayfly_platform::task::AbortOnDropHandle;
+use dayfly_platform::task::{AbortOnDropHandle, spawn};
 use dayfly_platform::time::{sleep, timeout};
 use dayfly_wire::control::{
-    CAPABILITY_VERSION, REGISTER_PATH, RegisterRequest, RegisterResponse, parse_control_key,
+    CAPABILITY_VERSION, Hostinfo, PingRequest, REGISTER_PATH, RegisterRequest, RegisterResponse,
+    parse_control_key,
 };
-use dayfly_wire::key::{MachinePublic, NodePrivate, NodePublic};
+use dayfly_wire::key::{DiscoPublic, MachinePublic, NodePrivate, NodePublic};
 use tokio::sync::{mpsc, watch};
 
 use super::backoff::Backoff;
 use super::connection::{Connection, Requests};
 use super::map_stream::{MapStream, update};
-use super::register::{Outcome, register};
+use super::register::{self, Outcome};
 use super::{ControlConfig, ControlError, ControlEvent, Live, Logout, Registered, Shared, logged_out, ping};
 use crate::{DialError, Dialer};
 
@@ -80,8 +82,8 @@ impl Session {
             return self.emit(ControlEvent::Failed(error)).await;
         }
         let result = self.end_logout(&mut logout).await;
-        self.disconnect();
         self.shared.logout.send_replace(Logout::Done(result.clone()));
+        self.disconnect();
         self.emit(match result {
             Ok(()) => ControlEvent::LoggedOut,
             Err(error) => ControlEvent::Failed(error),
@@ -109,7 +111,7 @@ impl Session {
     async fn log_out_anew(&mut self) -> Result<(), ControlError> {
         let mut requests = self.connect().await?;
         let request = RegisterRequest::logout(CAPABILITY_VERSION, self.config.node_key);
-        requests.post(REGISTER_PATH, super::register::json(&request)).await.and_then(logged_out)
+        requests.post(REGISTER_PATH, register::json(&request)).await.and_then(logged_out)
     }
 
     /// Connects again and again until it is no use.
@@ -137,7 +139,7 @@ impl Session {
         }
     }
 
-    async fn follow(&mut self) -> Result<std::convert::Infallible, ControlError> {
+    async fn follow(&mut self) -> Result<Infallible, ControlError> {
         let mut requests = self.connect().await?;
         let live = Live { requests: requests.clone(), node_key: self.config.node_key };
         *self.shared.live() = Some(live);
@@ -181,7 +183,7 @@ impl Session {
         let mut renewed = false;
         loop {
             let hostinfo = self.shared.hostinfo.borrow().clone();
-            let request = super::register::Request {
+            let request = register::Request {
                 node_key: self.config.node_key,
                 old_node_key: self.old_node_key,
                 auth_key: self.config.auth_key.as_ref().map(|key| key.as_str()),
@@ -189,7 +191,7 @@ impl Session {
                 hostinfo,
                 ephemeral: self.config.ephemeral,
             };
-            match register(requests, request).await? {
+            match register::register(requests, request).await? {
                 Outcome::Registered(response) => {
                     self.registered = true;
                     self.followup = None;
@@ -223,7 +225,7 @@ impl Session {
         self.emit(ControlEvent::NodeKey(Box::new(key))).await;
     }
 
-    async fn follow_map(&mut self, requests: Requests) -> Result<std::convert::Infallible, ControlError> {
+    async fn follow_map(&mut self, requests: Requests) -> Result<Infallible, ControlError> {
         let Self { config, events, shared, backoff, .. } = self;
         let (node, disco) = (config.node_key, config.disco_key);
         let hostinfo = shared.hostinfo.subscribe();
@@ -258,7 +260,7 @@ impl Session {
         tokio::select! {
             biased;
             end = map => end,
-            never = keep_updating(requests, &node, &disco, hostinfo) => match never {},
+            error = keep_updating(requests, &node, &disco, hostinfo) => Err(error),
         }
     }
 
@@ -268,13 +270,13 @@ impl Session {
     }
 }
 
-/// Tells the server of this node, now and after each change.
+/// Tells the server of this node, now and after each change, until that is no use.
 async fn keep_updating(
     mut requests: Requests,
     node: &NodePublic,
-    disco: &dayfly_wire::key::DiscoPublic,
-    mut hostinfo: watch::Receiver<dayfly_wire::control::Hostinfo>,
-) -> std::convert::Infallible {
+    disco: &DiscoPublic,
+    mut hostinfo: watch::Receiver<Hostinfo>,
+) -> ControlError {
     loop {
         let current = hostinfo.borrow_and_update().clone();
         match update(&mut requests, node, disco, &current).await {
@@ -283,6 +285,8 @@ async fn keep_updating(
                     std::future::pending::<()>().await;
                 }
             }
+            // Headscale leaves the map stream of a node that it has removed open, so this is where it is noticed.
+            Err(error @ ControlError::NodeRemoved(_)) => return error,
             // When the connection is lost the map stream ends, and this with it.
             Err(error) => {
                 tracing::debug!(%error, "the coordination server did not take note of this node");
@@ -300,11 +304,11 @@ struct Pings {
 }
 
 impl Pings {
-    fn answer(&mut self, request: dayfly_wire::control::PingRequest, requests: &Requests) {
+    fn answer(&mut self, request: PingRequest, requests: &Requests) {
         if request.url != self.last_url {
             self.last_url.clone_from(&request.url);
             let answer = ping::answer(request, requests.clone());
-            self.task = Some(AbortOnDropHandle::new(dayfly_platform::task::spawn(answer)));
+            self.task = Some(AbortOnDropHandle::new(spawn(answer)));
         }
     }
 }

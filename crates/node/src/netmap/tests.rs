@@ -183,10 +183,7 @@ fn relays_stay_when_only_the_hints_about_them_change() {
     let region = DerpRegion { region_id: 7, ..DerpRegion::default() };
     let regions = BTreeMap::from([(7, Some(region)), (8, None)]);
     let full = DerpMap { regions: Some(regions), home_params: None };
-    assert!(
-        map.apply(MapResponse { derp_map: Some(full.clone()), ..MapResponse::default() }, false, NOW)
-            .derp_map
-    );
+    assert!(map.apply(MapResponse { derp_map: Some(full), ..MapResponse::default() }, false, NOW).derp_map);
     assert_eq!(map.derp_regions().map(|region| region.region_id).collect::<Vec<_>>(), [7]);
     let hints = DerpMap { regions: None, home_params: Some(Default::default()) };
     assert!(map.apply(MapResponse { derp_map: Some(hints), ..MapResponse::default() }, false, NOW).derp_map);

@@ -1,0 +1,205 @@
+//! A coordination server in memory, whose every answer the test gives itself.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use dayfly_platform::random::SystemRng;
+use dayfly_platform::{BoxByteStream, BoxFuture};
+use dayfly_wire::control::{MapResponse, Node, OverTlsPublicKeyResponse, RegisterResponse, write_map_frame};
+use dayfly_wire::key::{MachinePrivate, MachinePublic};
+use dayfly_wire::ts2021::{Accepted, Transport, accept, early_payload};
+use h2::SendStream;
+use h2::server::SendResponse;
+use http::Response;
+use serde_json::Value;
+use tokio::io::{AsyncWriteExt as _, DuplexStream};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::control::noise_stream::NoiseStream;
+use crate::{DerpAddress, DialError, Dialer};
+
+/// The dialer of the node under test, and the server behind it.
+#[derive(Clone)]
+pub(super) struct Server {
+    key: MachinePrivate,
+    pub(super) key_fetches: Arc<AtomicUsize>,
+    pub(super) dials: Arc<AtomicUsize>,
+    /// What the next dials fail with.
+    pub(super) failures: Arc<Mutex<VecDeque<DialError>>>,
+    /// What goes ahead of HTTP/2.
+    pub(super) early: Option<Vec<u8>>,
+    requests: mpsc::Sender<Incoming>,
+}
+
+/// A request of the node.
+pub(super) struct Incoming {
+    pub(super) path: String,
+    pub(super) machine: MachinePublic,
+    pub(super) body: Value,
+    /// The body as it came.
+    pub(super) raw: Vec<u8>,
+    respond: SendResponse<Bytes>,
+    /// Ends the connection that it came by.
+    pub(super) hang_up: Arc<Mutex<Option<oneshot::Sender<()>>>>,
+}
+
+/// A map stream of the server.
+pub(super) struct Map {
+    stream: SendStream<Bytes>,
+    hang_up: Arc<Mutex<Option<oneshot::Sender<()>>>>,
+}
+
+impl Server {
+    pub(super) fn new() -> (Self, mpsc::Receiver<Incoming>) {
+        let (requests, receiver) = mpsc::channel(16);
+        let server = Self {
+            key: MachinePrivate::generate(&mut SystemRng),
+            key_fetches: Arc::default(),
+            dials: Arc::default(),
+            failures: Arc::default(),
+            early: None,
+            requests,
+        };
+        (server, receiver)
+    }
+
+    pub(super) fn public_key(&self) -> MachinePublic {
+        self.key.public()
+    }
+
+    pub(super) fn fail_next(&self, error: DialError) {
+        self.failures.lock().unwrap().push_back(error);
+    }
+
+    async fn serve(self, mut carrier: DuplexStream, accepted: Accepted) {
+        carrier.write_all(&accepted.response).await.unwrap();
+        let transport: Transport = accepted.transport;
+        let mut stream = NoiseStream::new(carrier, transport);
+        if let Some(json) = &self.early {
+            stream.write_all(&early_payload(json)).await.unwrap();
+        }
+        let (hang_up, mut hung_up) = oneshot::channel();
+        let hang_up = Arc::new(Mutex::new(Some(hang_up)));
+        let Ok(mut connection) = h2::server::handshake(stream).await else {
+            return;
+        };
+        loop {
+            let next = tokio::select! {
+                next = connection.accept() => next,
+                _ = &mut hung_up => return,
+            };
+            let Some(Ok((request, respond))) = next else {
+                return;
+            };
+            let (requests, hang_up, machine) = (self.requests.clone(), hang_up.clone(), accepted.machine);
+            tokio::spawn(async move {
+                let path = request.uri().path().to_owned();
+                let mut stream = request.into_body();
+                let mut raw = Vec::new();
+                while let Some(Ok(piece)) = stream.data().await {
+                    stream.flow_control().release_capacity(piece.len()).unwrap();
+                    raw.extend_from_slice(&piece);
+                }
+                let body = serde_json::from_slice(&raw).unwrap_or_default();
+                let _ = requests.send(Incoming { path, machine, body, raw, respond, hang_up }).await;
+            });
+        }
+    }
+}
+
+impl Dialer for Server {
+    fn control_key(&self, _: &str, _: u16) -> BoxFuture<Result<Vec<u8>, DialError>> {
+        self.key_fetches.fetch_add(1, Ordering::Relaxed);
+        let response =
+            OverTlsPublicKeyResponse { public_key: self.key.public(), ..OverTlsPublicKeyResponse::default() };
+        Box::pin(async move { Ok(serde_json::to_vec(&response).unwrap()) })
+    }
+
+    fn control(&self, _: &str, initiation: &[u8; 101]) -> BoxFuture<Result<BoxByteStream, DialError>> {
+        self.dials.fetch_add(1, Ordering::Relaxed);
+        let failure = self.failures.lock().unwrap().pop_front();
+        let accepted = accept(initiation, &self.key, &mut SystemRng);
+        let server = self.clone();
+        Box::pin(async move {
+            if let Some(error) = failure {
+                return Err(error);
+            }
+            let (node, carrier) = tokio::io::duplex(64 << 10);
+            match accepted {
+                Ok(accepted) => drop(tokio::spawn(server.serve(carrier, accepted))),
+                Err(_) => {
+                    let frame = dayfly_wire::ts2021::error_frame("who are you?");
+                    drop(tokio::spawn(async move {
+                        let mut carrier = carrier;
+                        carrier.write_all(&frame).await.unwrap();
+                    }));
+                }
+            }
+            Ok(Box::new(node) as BoxByteStream)
+        })
+    }
+
+    fn derp(&self, _: &DerpAddress) -> BoxFuture<Result<BoxByteStream, DialError>> {
+        unreachable!("the coordination client dials no relays")
+    }
+}
+
+impl Incoming {
+    pub(super) fn is_stream(&self) -> bool {
+        self.body["Stream"] == true
+    }
+
+    /// Answers with a status and a body.
+    pub(super) fn answer(mut self, status: u16, body: impl Into<Bytes>) {
+        let response = Response::builder().status(status).body(()).unwrap();
+        self.respond.send_response(response, false).unwrap().send_data(body.into(), true).unwrap();
+    }
+
+    /// Answers a registration.
+    pub(super) fn register(self, response: &RegisterResponse) {
+        assert_eq!(self.path, "/machine/register");
+        let body = serde_json::to_vec(response).unwrap();
+        self.answer(200, body);
+    }
+
+    pub(super) fn too_many(mut self, retry_after: &str) {
+        let response = Response::builder().status(429).header("retry-after", retry_after).body(()).unwrap();
+        self.respond.send_response(response, true).unwrap();
+    }
+
+    /// Opens the map stream.
+    pub(super) fn map(mut self) -> Map {
+        assert!(self.is_stream(), "{}", self.body);
+        let response = Response::builder().status(200).body(()).unwrap();
+        let stream = self.respond.send_response(response, false).unwrap();
+        Map { stream, hang_up: self.hang_up }
+    }
+}
+
+impl Map {
+    pub(super) fn send(&mut self, message: &MapResponse) {
+        let mut bytes = Vec::new();
+        write_map_frame(message, &mut bytes).unwrap();
+        self.raw(bytes);
+    }
+
+    pub(super) fn raw(&mut self, bytes: Vec<u8>) {
+        self.stream.send_data(bytes.into(), false).unwrap();
+    }
+
+    pub(super) fn keep_alive(&mut self) {
+        self.send(&MapResponse { keep_alive: true, ..MapResponse::default() });
+    }
+
+    pub(super) fn first(&mut self) {
+        let node = Node { id: 1, name: "page.tail.test.".to_owned(), ..Node::default() };
+        self.send(&MapResponse { node: Some(Box::new(node)), ..MapResponse::default() });
+    }
+
+    /// Drops the connection that the stream is on.
+    pub(super) fn hang_up(self) {
+        self.hang_up.lock().unwrap().take().unwrap().send(()).unwrap();
+    }
+}
