@@ -6,6 +6,8 @@
 
 mod early;
 mod handshake;
+#[cfg(test)]
+mod known_answers;
 mod transport;
 
 pub use early::{EARLY_HEADER_LEN, EarlyHeader, EarlyPayloadTooLong, early_payload, parse_early_header};
