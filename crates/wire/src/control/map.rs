@@ -228,6 +228,27 @@ mod tests {
     }
 
     #[test]
+    fn a_first_message_of_headscale_is_read() {
+        let json = include_str!("testdata/headscale-0.29.3-first-map.json");
+        let message: MapResponse = serde_json::from_str(json).unwrap();
+        let node = message.node.unwrap();
+        assert_eq!((node.id, &*node.name, node.machine_authorized), (7, "rusty.tail.test.", true));
+        assert!(node.cap_map.contains("https://tailscale.com/cap/ssh"));
+        let [peer] = &message.peers[..] else { panic!() };
+        assert_eq!((peer.home_region(), peer.online), (Some(999), Some(true)));
+        assert_eq!(peer.addresses[1].to_string(), "fd7a:115c:a1e0::1/128");
+        let info = peer.hostinfo.as_ref().unwrap();
+        assert_eq!((&*info.os, info.ssh_host_keys.len()), ("linux", 1));
+        assert_eq!(info.net_info.as_ref().unwrap().preferred_derp, 999);
+        let regions = message.derp_map.unwrap().regions.unwrap();
+        assert_eq!(regions[&999].as_ref().unwrap().nodes[0].derp_port, 18080);
+        assert_eq!(message.packet_filters["base"].as_ref().unwrap()[0].dst_ports[0].ports.last, 65535);
+        assert_eq!(message.user_profiles[0].login_name, "ada");
+        assert!(message.dns_config.unwrap().proxied);
+        assert!(message.control_time.unwrap().unix() > 1_700_000_000);
+    }
+
+    #[test]
     fn a_map_request_names_what_go_always_names() {
         let json = serde_json::to_value(MapRequest { version: 130, ..MapRequest::default() }).unwrap();
         let keys: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
