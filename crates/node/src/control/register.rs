@@ -6,7 +6,7 @@ use dayfly_platform::random::SystemRng;
 use dayfly_platform::time::timeout;
 use dayfly_wire::control::{
     CAPABILITY_VERSION, Hostinfo, MAX_REGISTER_RESPONSE, REGISTER_PATH, RegisterAuth, RegisterRequest,
-    RegisterResponse,
+    RegisterResponse, from_json,
 };
 use dayfly_wire::key::NodePublic;
 use http::{HeaderMap, StatusCode, header};
@@ -97,7 +97,7 @@ async fn read(answer: Answer) -> Result<RegisterResponse, ControlError> {
     match answer.status {
         StatusCode::OK => {
             let body = answer.read(MAX_REGISTER_RESPONSE).await?;
-            serde_json::from_slice(&body).map_err(|error| ControlError::RegisterAnswer(error.to_string()))
+            from_json(&body).map_err(|error| ControlError::RegisterAnswer(error.to_string()))
         }
         StatusCode::TOO_MANY_REQUESTS => {
             Err(ControlError::RateLimited { retry_after: retry_after(&answer.headers) })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::tolerant::{is_default, null_default};
+use super::tolerant::is_default;
 
 /// The relays of a tailnet (tailcfg `DERPMap`).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub struct DerpMap {
 #[serde(default, rename_all = "PascalCase")]
 pub struct DerpHomeParams {
     /// Factor on a region's latency; at or below 0 there is none.
-    #[serde(deserialize_with = "null_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub region_score: BTreeMap<u32, f64>,
 }
 
@@ -45,7 +45,6 @@ pub struct DerpRegion {
     #[serde(skip_serializing_if = "is_default")]
     pub no_measure_no_home: bool,
     /// The region's relays, the preferred first.
-    #[serde(deserialize_with = "null_default")]
     pub nodes: Vec<DerpNode>,
 }
 

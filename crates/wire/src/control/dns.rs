@@ -4,26 +4,26 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::tolerant::{is_default, null_default};
+use super::tolerant::is_default;
 
 /// DNS settings of a tailnet (tailcfg `DNSConfig`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct DnsConfig {
     /// Resolvers for names that no route covers.
-    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub resolvers: Vec<DnsResolver>,
     /// Resolvers by domain suffix; without any the node answers by itself.
-    #[serde(deserialize_with = "null_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub routes: BTreeMap<String, Option<Vec<DnsResolver>>>,
     /// Search domains, without trailing dots.
-    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub domains: Vec<String>,
     /// Names of nodes resolve (MagicDNS).
     #[serde(skip_serializing_if = "is_default")]
     pub proxied: bool,
     /// Names besides those of nodes.
-    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub extra_records: Vec<DnsRecord>,
 }
 

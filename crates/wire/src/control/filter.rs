@@ -2,20 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::tolerant::null_default;
-
 /// Lets some sources reach some destinations (tailcfg `FilterRule`). Application grants are not read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct FilterRule {
     /// Sources: an address, a prefix, a range `a-b`, `*`, or `cap:` and a capability that the source node has.
-    #[serde(rename = "SrcIPs", deserialize_with = "null_default")]
+    #[serde(rename = "SrcIPs")]
     pub src_ips: Vec<String>,
     /// Destinations with their ports.
-    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dst_ports: Vec<NetPortRange>,
     /// IP protocol numbers; empty is TCP, UDP and ICMP. Numbers outside 0 to 255 are to be ignored.
-    #[serde(rename = "IPProto", deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "IPProto", skip_serializing_if = "Vec::is_empty")]
     pub ip_proto: Vec<i32>,
 }
 

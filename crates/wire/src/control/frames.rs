@@ -1,6 +1,7 @@
 //! The framing of a map answer: `u32 length (little-endian) || body`, over and over.
 
 use super::MapResponse;
+use super::tolerant::from_json;
 
 /// Most bytes that a frame may announce: ten thousand machines take about half of it.
 ///
@@ -81,9 +82,9 @@ impl MapFrames {
             return Ok(None);
         };
         let message = match self.compression {
-            Compression::None => serde_json::from_slice(body)?,
+            Compression::None => from_json(body)?,
             #[cfg(feature = "zstd")]
-            Compression::Zstd => serde_json::from_slice(&super::zstd::decompress(body, MAX_MAP_BODY)?)?,
+            Compression::Zstd => from_json(&super::zstd::decompress(body, MAX_MAP_BODY)?)?,
         };
         self.read += LENGTH + length;
         if self.read == self.buffer.len() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::IpPrefix;
-use super::tolerant::{is_default, null_default};
+use super::tolerant::is_default;
 
 /// A node's description of itself (tailcfg `Hostinfo`), as far as anything here writes or reads it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -42,27 +42,19 @@ pub struct Hostinfo {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub go_arch: String,
     /// Prefixes that the node can route to.
-    #[serde(
-        rename = "RoutableIPs",
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(rename = "RoutableIPs", skip_serializing_if = "Vec::is_empty")]
     pub routable_ips: Vec<IpPrefix>,
     /// Tags that the node asks for.
-    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub request_tags: Vec<String>,
     /// What the node serves to its peers.
-    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<Service>,
     /// What the node knows of its network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub net_info: Option<NetInfo>,
     /// SSH host keys as lines of `authorized_keys`. Not empty means that the node runs Tailscale SSH.
-    #[serde(
-        rename = "sshHostKeys",
-        deserialize_with = "null_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(rename = "sshHostKeys", skip_serializing_if = "Vec::is_empty")]
     pub ssh_host_keys: Vec<String>,
     /// The node's tunnel is in user space.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,10 +94,6 @@ pub struct NetInfo {
     #[serde(rename = "PreferredDERP", skip_serializing_if = "is_default")]
     pub preferred_derp: u32,
     /// Seconds to each region, by `<region>-v4` and `<region>-v6`.
-    #[serde(
-        rename = "DERPLatency",
-        deserialize_with = "null_default",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
+    #[serde(rename = "DERPLatency", skip_serializing_if = "BTreeMap::is_empty")]
     pub derp_latency: BTreeMap<String, f64>,
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssh-policy")]
 use super::SshPolicy;
-use super::tolerant::{is_default, null_default};
+use super::tolerant::is_default;
 use super::{DerpMap, DnsConfig, FilterRule, Hostinfo, Node, Timestamp, UserProfile};
 use crate::key::{DiscoPublic, NodePublic};
 
@@ -35,10 +35,10 @@ pub struct MapRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hostinfo: Option<Hostinfo>,
     /// `address:port` pairs of UDP under which the node may be reached.
-    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<String>,
     /// The kind of each endpoint, in the same order.
-    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub endpoint_types: Vec<u8>,
 }
 
@@ -62,22 +62,22 @@ pub struct MapResponse {
     #[serde(rename = "DERPMap", skip_serializing_if = "Option::is_none")]
     pub derp_map: Option<DerpMap>,
     /// All peers. Empty means no change; not empty means that the fields of peer changes don't count.
-    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<Node>,
     /// Peers that are new or changed.
-    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub peers_changed: Vec<Node>,
     /// Numbers of peers that are gone.
-    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub peers_removed: Vec<i64>,
     /// Changed fields of known peers.
-    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub peers_changed_patch: Vec<PeerChange>,
     /// By peer: whether it was seen right now, or its time of being seen is unknown.
-    #[serde(deserialize_with = "null_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub peer_seen_change: BTreeMap<i64, bool>,
     /// By peer: whether it is online.
-    #[serde(deserialize_with = "null_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub online_change: BTreeMap<i64, bool>,
     /// Names and resolvers.
     #[serde(rename = "DNSConfig", skip_serializing_if = "Option::is_none")]
@@ -92,16 +92,16 @@ pub struct MapResponse {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub packet_filter: Option<Vec<FilterRule>>,
     /// Packet filters by name; `None` deletes one, and `*` with `None` deletes all before the others are set.
-    #[serde(deserialize_with = "null_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub packet_filters: BTreeMap<String, Option<Vec<FilterRule>>>,
     /// Owners of nodes, new or changed.
-    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub user_profiles: Vec<UserProfile>,
     /// What is wrong with the node, in sentences; `Some` of nothing is healthy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<Vec<String>>,
     /// What a person should know, by key; `None` takes one back, and `*` with `None` takes all back.
-    #[serde(deserialize_with = "null_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub display_messages: BTreeMap<String, Option<DisplayMessage>>,
     /// Who may open SSH sessions on this node.
     #[cfg(feature = "ssh-policy")]
@@ -181,7 +181,7 @@ pub struct PingRequest {
     #[serde(rename = "IP", skip_serializing_if = "String::is_empty")]
     pub ip: String,
     /// For the kind `c2n`: an HTTP/1.1 request in base64.
-    #[serde(deserialize_with = "null_default", skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub payload: String,
 }
 
@@ -197,6 +197,7 @@ pub struct Debug {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::from_json;
 
     #[test]
     fn keep_alive_is_written_as_go_caches_it() {
@@ -207,15 +208,15 @@ mod tests {
     #[test]
     fn keys_that_are_numbers_are_decimal_strings() {
         let json = r#"{"OnlineChange":{"9007199254740995":true,"2":false},"PeerSeenChange":{"3":true}}"#;
-        let message: MapResponse = serde_json::from_str(json).unwrap();
+        let message: MapResponse = from_json(json.as_bytes()).unwrap();
         assert!(message.online_change[&9_007_199_254_740_995]);
         assert!(message.peer_seen_change[&3]);
     }
 
     #[test]
     fn absent_null_and_empty_filters_differ() {
-        let message: MapResponse = serde_json::from_str(
-            r#"{"PacketFilter":[],"PacketFilters":{"*":null,"base":[],"a":[{"SrcIPs":["*"]}]}}"#,
+        let message: MapResponse = from_json(
+            r#"{"PacketFilter":[],"PacketFilters":{"*":null,"base":[],"a":[{"SrcIPs":["*"]}]}}"#.as_bytes(),
         )
         .unwrap();
         assert_eq!(message.packet_filter, Some(vec![]));
@@ -223,14 +224,14 @@ mod tests {
         assert_eq!(message.packet_filters["base"], Some(vec![]));
         assert_eq!(message.packet_filters["a"].as_ref().unwrap()[0].src_ips, ["*"]);
         let message: MapResponse =
-            serde_json::from_str(r#"{"PacketFilter":null,"PacketFilters":null}"#).unwrap();
+            from_json(r#"{"PacketFilter":null,"PacketFilters":null}"#.as_bytes()).unwrap();
         assert_eq!(message, MapResponse::default());
     }
 
     #[test]
     fn a_first_message_of_headscale_is_read() {
         let json = include_str!("testdata/headscale-0.29.3-first-map.json");
-        let message: MapResponse = serde_json::from_str(json).unwrap();
+        let message: MapResponse = from_json(json.as_bytes()).unwrap();
         let node = message.node.unwrap();
         assert_eq!((node.id, &*node.name, node.machine_authorized), (7, "rusty.tail.test.", true));
         assert!(node.cap_map.contains("https://tailscale.com/cap/ssh"));
@@ -258,7 +259,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn reading_never_panics(bytes: Vec<u8>) {
-            let _ = serde_json::from_slice::<MapResponse>(&bytes);
+            let _ = from_json::<MapResponse>(&bytes);
         }
     }
 }

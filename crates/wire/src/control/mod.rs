@@ -3,7 +3,8 @@
 //! These are the JSON bodies of `/key`, `/machine/register` and `/machine/map`, the framing of a streamed map
 //! answer ([`MapFrames`]) and nothing of HTTP, connections or time. One type serves both sides of the wire.
 //!
-//! Reading is tolerant, as Go's is: unknown keys are ignored, and `null` or absence is the empty value. Writing
+//! Reading is tolerant, as Go's is, when it goes through [`from_json`]: unknown keys are ignored, and `null` or absence
+//! is the empty value. Writing
 //! leaves out what is empty, except where the reader of `tailcfg/tailcfg.go` expects a key always.
 
 mod derp_map;
@@ -36,6 +37,7 @@ pub use server_key::{ControlKeyError, EarlyPayload, OverTlsPublicKeyResponse, pa
 #[cfg(feature = "ssh-policy")]
 pub use ssh::{OnRecordingFailure, SshAction, SshPolicy, SshPrincipal, SshRule};
 pub use timestamp::{Timestamp, TimestampError};
+pub use tolerant::from_json;
 #[cfg(feature = "zstd")]
 pub use zstd::{MAX_ZSTD_WINDOW, ZstdError};
 

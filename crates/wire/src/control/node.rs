@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::tolerant::{is_default, null_default};
+use super::tolerant::is_default;
 use super::{Hostinfo, IpPrefix, Timestamp};
 use crate::key::{DiscoPublic, MachinePublic, NodePublic};
 
@@ -37,13 +37,12 @@ pub struct Node {
     #[serde(skip_serializing_if = "is_default")]
     pub disco_key: DiscoPublic,
     /// Its addresses in the tailnet.
-    #[serde(deserialize_with = "null_default")]
     pub addresses: Vec<IpPrefix>,
     /// What may be sent to it and come from it; `None` is its addresses.
     #[serde(rename = "AllowedIPs", skip_serializing_if = "Option::is_none")]
     pub allowed_ips: Option<Vec<IpPrefix>>,
     /// `address:port` pairs of UDP.
-    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<String>,
     /// Home region in the form of old servers: `127.3.3.40:<region>`. See [`Node::home_region`].
     #[serde(rename = "DERP", skip_serializing_if = "String::is_empty")]
@@ -61,10 +60,10 @@ pub struct Node {
     #[serde(skip_serializing_if = "is_default")]
     pub cap: i32,
     /// Tags; not empty means that it belongs to nobody.
-    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// Prefixes that it is the router of.
-    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub primary_routes: Vec<IpPrefix>,
     /// When it was last connected to the server; absent while it is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,7 +75,7 @@ pub struct Node {
     #[serde(skip_serializing_if = "is_default")]
     pub machine_authorized: bool,
     /// Capabilities and attributes that the server gives it.
-    #[serde(deserialize_with = "null_default", skip_serializing_if = "CapSet::is_empty")]
+    #[serde(skip_serializing_if = "CapSet::is_empty")]
     pub cap_map: CapSet,
     /// Its key has expired.
     #[serde(skip_serializing_if = "is_default")]
@@ -154,6 +153,7 @@ pub struct UserProfile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::from_json;
 
     #[test]
     fn home_region_is_read_in_both_forms() {
@@ -167,16 +167,17 @@ mod tests {
 
     #[test]
     fn capabilities_are_read_whatever_their_values() {
-        let caps: CapSet = serde_json::from_str(r#"{"a":null,"b":[],"c":[{"x":1},"y"]}"#).unwrap();
+        let caps: CapSet = from_json(r#"{"a":null,"b":[],"c":[{"x":1},"y"]}"#.as_bytes()).unwrap();
         assert!(caps.contains("a") && caps.contains("b") && caps.contains("c") && !caps.contains("d"));
         assert_eq!(serde_json::to_string(&caps).unwrap(), r#"{"a":[],"b":[],"c":[]}"#);
     }
 
     #[test]
     fn null_is_the_empty_value_of_slices_maps_and_pointers() {
-        let node: Node = serde_json::from_str(
+        let node: Node = from_json(
             r#"{"ID":7,"Addresses":null,"AllowedIPs":null,"Endpoints":null,"Hostinfo":null,"Tags":null,
-                "CapMap":null,"Online":null,"LastSeen":null,"KeyExpiry":null,"Unknown":{"a":[1]}}"#,
+                "CapMap":null,"Online":null,"LastSeen":null,"KeyExpiry":null,"Unknown":{"a":[1]}}"#
+                .as_bytes(),
         )
         .unwrap();
         assert_eq!(node, Node { id: 7, ..Node::default() });

@@ -114,6 +114,7 @@ pub struct Login {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::from_json;
 
     #[test]
     fn zero_expiry_and_old_key_are_written() {
@@ -141,11 +142,9 @@ mod tests {
 
     #[test]
     fn an_answer_of_go_is_read() {
-        let response: RegisterResponse = serde_json::from_str(
-            r#"{"User":{"ID":1,"DisplayName":"ada","ProfilePicURL":"","Created":"0001-01-01T00:00:00Z"},
+        let response: RegisterResponse = from_json(r#"{"User":{"ID":1,"DisplayName":"ada","ProfilePicURL":"","Created":"0001-01-01T00:00:00Z"},
                 "Login":{"ID":1,"Provider":"","LoginName":"ada","DisplayName":"ada","ProfilePicURL":""},
-                "NodeKeyExpired":false,"MachineAuthorized":true,"AuthURL":"","NodeKeySignature":null,"Error":""}"#,
-        )
+                "NodeKeyExpired":false,"MachineAuthorized":true,"AuthURL":"","NodeKeySignature":null,"Error":""}"#.as_bytes())
         .unwrap();
         assert_eq!(response.user.id, 1);
         assert_eq!(response.login.login_name, "ada");

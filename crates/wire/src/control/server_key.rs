@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::tolerant::from_json;
+
 use crate::key::{ChallengePublic, MachinePublic};
 
 /// Answer to `GET /key?v=N` (tailcfg `OverTLSPublicKeyResponse`).
@@ -28,7 +30,7 @@ pub enum ControlKeyError {
 /// The server's key from the body of `/key`.
 pub fn parse_control_key(body: &[u8]) -> Result<MachinePublic, ControlKeyError> {
     let response: OverTlsPublicKeyResponse =
-        serde_json::from_slice(body).map_err(|error| ControlKeyError::NotAKey(error.to_string()))?;
+        from_json(body).map_err(|error| ControlKeyError::NotAKey(error.to_string()))?;
     if response.public_key.is_zero() { Err(ControlKeyError::TooOld) } else { Ok(response.public_key) }
 }
 

@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
-use super::tolerant::{is_default, null_default};
+use super::tolerant::is_default;
 
 /// The rules, in the order in which they are tried (tailcfg `SSHPolicy`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct SshPolicy {
     /// The first rule that matches decides; a rule of `None` matches nothing.
-    #[serde(deserialize_with = "null_default")]
     pub rules: Vec<Option<SshRule>>,
 }
 
@@ -24,15 +23,13 @@ pub struct SshRule {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule_expires: Option<Timestamp>,
     /// Any of these has to match the source.
-    #[serde(deserialize_with = "null_default")]
     pub principals: Vec<SshPrincipal>,
     /// Local user by requested user. `*` is every other one, `=` keeps the name (never root), empty denies.
-    #[serde(deserialize_with = "null_default")]
     pub ssh_users: BTreeMap<String, String>,
     /// What happens; without one the rule matches nothing.
     pub action: Option<SshAction>,
     /// Environment variables that a client may set, with `*` and `?`.
-    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub accept_env: Vec<String>,
 }
 
@@ -83,7 +80,7 @@ pub struct SshAction {
     #[serde(skip_serializing_if = "is_default")]
     pub allow_remote_port_forwarding: bool,
     /// `address:port` of each recorder.
-    #[serde(deserialize_with = "null_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recorders: Vec<String>,
     /// What to do when no recorder can be reached.
     #[serde(skip_serializing_if = "Option::is_none")]
