@@ -24,7 +24,7 @@ use dayfly_wire::control::CAPABILITY_VERSION;
 use dayfly_wire::control::{Hostinfo, Login, MapResponse, REGISTER_PATH, RegisterRequest, User};
 use dayfly_wire::key::{DiscoPublic, MachinePrivate, MachinePublic, NodePrivate, NodePublic};
 use http::Method;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use zeroize::Zeroizing;
 
 use crate::Dialer;
@@ -37,7 +37,7 @@ pub use error::ControlError;
 pub const WATCHDOG: Duration = Duration::from_secs(120);
 
 /// Events that wait for their reader; then the map stream is read no further.
-const EVENT_QUEUE: usize = 16;
+const EVENT_QUEUE: usize = 4;
 
 /// What a session is started with.
 #[derive(Debug)]
@@ -116,6 +116,7 @@ struct Shared {
     /// The connection to log out on.
     live: Mutex<Option<Live>>,
     logout: watch::Sender<Logout>,
+    retry_now: Notify,
 }
 
 /// An open connection, and the key of the node that is registered there or about to be.
@@ -152,6 +153,7 @@ impl Control {
             hostinfo: watch::Sender::new(config.hostinfo.clone()),
             live: Mutex::new(None),
             logout: watch::Sender::new(Logout::No),
+            retry_now: Notify::new(),
         });
         let session = Session::new(dialer, config, events, shared.clone());
         let task = AbortOnDropHandle::new(spawn(session.run()));
@@ -173,6 +175,11 @@ impl Control {
         self.update_hostinfo(|hostinfo| {
             hostinfo.net_info.get_or_insert_default().preferred_derp = region;
         });
+    }
+
+    /// Ends a wait for the next attempt to connect: for when the network has come back.
+    pub fn retry_now(&self) {
+        self.shared.retry_now.notify_waiters();
     }
 
     /// Logs the node out on the connection as it is, without waiting for anything: the request is on its way to the

@@ -19,6 +19,10 @@ use super::connection::{Answer, Requests};
 const LIMIT: Duration = Duration::from_secs(60);
 /// Most bytes that a registration takes, but for unusual ones.
 const USUAL_REQUEST: usize = 4096;
+/// Most characters of a refusal that are shown.
+const MAX_ERROR_TEXT: usize = 512;
+/// Longest address of a login page.
+const MAX_URL: usize = 2048;
 /// Longest wait that a server can ask for.
 const MAX_RETRY_AFTER: u64 = 3600;
 
@@ -82,15 +86,24 @@ pub(super) fn json(request: &RegisterRequest) -> Vec<u8> {
 /// Checks the answer in the order of Go's client (control/controlclient/direct.go).
 fn outcome(response: RegisterResponse) -> Result<Outcome, ControlError> {
     if !response.error.is_empty() {
-        return Err(ControlError::Register(response.error));
+        return Err(ControlError::Register(response.error.chars().take(MAX_ERROR_TEXT).collect()));
     }
     Ok(if response.node_key_expired {
         Outcome::KeyExpired
-    } else if !response.auth_url.is_empty() {
+    } else if response.auth_url.is_empty() {
+        Outcome::Registered(Box::new(response))
+    } else if is_web_page(&response.auth_url) {
         Outcome::Login(response.auth_url)
     } else {
-        Outcome::Registered(Box::new(response))
+        return Err(ControlError::RegisterAnswer("its login page is not at a web address".to_owned()));
     })
+}
+
+/// Whether a person can be sent there: no script, no file, nothing that breaks out of a line or an attribute.
+fn is_web_page(url: &str) -> bool {
+    let printable =
+        url.len() <= MAX_URL && url.bytes().all(|c| c.is_ascii_graphic() && !b"\"'<>`".contains(&c));
+    printable && (url.starts_with("https://") || url.starts_with("http://"))
 }
 
 async fn read(answer: Answer) -> Result<RegisterResponse, ControlError> {
@@ -114,5 +127,51 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Duration {
     match seconds.filter(|&seconds: &u64| seconds <= MAX_RETRY_AFTER) {
         Some(seconds) => Duration::from_secs(seconds),
         None => Duration::from_millis(5000 + u64::from(SystemRng.next_u32() % 5000)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_are_sent_to_web_pages_only() {
+        assert!(is_web_page("https://control.test/register/hskey-authreq-x_Y-1?a=b%20c#d"));
+        assert!(is_web_page("http://127.0.0.1:8080/a"));
+        for url in [
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "/register",
+            "https://x/ y",
+            "https://x/\n",
+            "https://x/\"><a",
+        ] {
+            assert!(!is_web_page(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn an_error_outweighs_all_else_and_is_cut() {
+        let response = RegisterResponse {
+            error: "x".repeat(10_000),
+            auth_url: "https://x".to_owned(),
+            node_key_expired: true,
+            ..RegisterResponse::default()
+        };
+        let Err(ControlError::Register(text)) = outcome(response) else { panic!() };
+        assert_eq!(text.len(), MAX_ERROR_TEXT);
+    }
+
+    #[test]
+    fn an_unusable_retry_after_is_five_to_ten_seconds() {
+        let waits = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RETRY_AFTER, value.parse().unwrap());
+            retry_after(&headers).as_secs()
+        };
+        assert_eq!(waits(" 17 "), 17);
+        for value in ["", "-1", "x", "3601", "99999999999999999999", "Wed, 21 Oct 2026 07:28:00 GMT"] {
+            assert!((5..10).contains(&waits(value)), "{value}");
+        }
     }
 }

@@ -135,7 +135,11 @@ impl Session {
                 _ => self.backoff.next(&mut SystemRng),
             };
             self.emit(ControlEvent::Disconnected { error, retry_in }).await;
-            sleep(retry_in).await;
+            tokio::select! {
+                biased;
+                () = self.shared.retry_now.notified() => {}
+                () = sleep(retry_in) => {}
+            }
         }
     }
 

@@ -289,6 +289,31 @@ async fn an_unreachable_server_is_tried_again_ever_more_slowly() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_network_that_is_back_is_not_waited_for() {
+    let mut bench = start(|_, server| (0..10).for_each(|_| server.fail_next(unreachable())));
+    for _ in 0..9 {
+        bench.connecting().await;
+        bench.disconnected().await;
+    }
+    bench.connecting().await;
+    assert!(bench.disconnected().await.1 >= 15 * SECOND);
+    let before = Instant::now();
+    tokio::task::yield_now().await;
+    bench.control.retry_now();
+    bench.connecting().await;
+    assert_eq!(before.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_page_that_is_none_is_not_shown() {
+    let mut bench = start(|config, _| config.auth_key = None);
+    bench.connecting().await;
+    let page = RegisterResponse { auth_url: "javascript:alert(1)".to_owned(), ..RegisterResponse::default() };
+    bench.request().await.register(&page);
+    assert!(matches!(bench.disconnected().await.0, ControlError::RegisterAnswer(_)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_address_that_cannot_be_dialled_is_final() {
     let bad = DialError::BadAddress { url: "ftp://x".to_owned(), reason: "scheme".to_owned() };
     let mut bench = start(|_, server| server.fail_next(bad));
