@@ -1,0 +1,69 @@
+// Bundles the page's scripts and styles into `.build/`, from where Trunk takes them (index.html).
+//
+//   main.js      everything before a shell is open: form, machines, errors. Small, and first.
+//   terminal.js  xterm.js with its add-ons. Fetched while the person is still reading the form.
+//   webgl.js     xterm.js' GPU renderer. Fetched when a terminal opens, and does without where there is no GPU.
+//   page.css     all styles, xterm.js' own included.
+
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+
+/**
+ * Lets xterm.js run under `style-src 'self'`.
+ *
+ * xterm.js writes rules into `<style>` elements that it makes, and a `style` attribute for letter spacing and RGB
+ * colours; a policy without `'unsafe-inline'` refuses both. While bundling, these four places are pointed at
+ * `src/term/styles.ts`, which does the same through the CSS object model, which the policy allows. The numbers are
+ * asserted, so that a release of xterm.js that does it elsewhere breaks the build and not the page.
+ */
+const strictStyles = {
+  name: "strict-styles",
+  setup(bundle) {
+    bundle.onLoad({ filter: /@xterm\/xterm\/lib\/xterm\.mjs$/ }, async ({ path }) => {
+      let contents = await readFile(path, "utf8");
+      const replace = (pattern, by, times) => {
+        const found = contents.match(pattern)?.length ?? 0;
+        if (found !== times) throw new Error(`${path}: ${pattern} matches ${found} times, not ${times}`);
+        contents = contents.replace(pattern, by);
+      };
+      replace(/[\w$.]+\.createElement\("style"\)/g, "dayflyStyleElement()", 3);
+      replace(/(\w+)\.setAttribute\("style",`\$\{\1\.getAttribute\("style"\)\|\|""\}\$\{(\w+)\};`\)/g, "$1.style.cssText+=$2", 1);
+      return { contents, loader: "js" };
+    });
+  },
+};
+
+export const options = {
+  bundle: true,
+  format: "esm",
+  target: ["chrome114", "firefox121", "safari17"],
+  charset: "utf8",
+  legalComments: "none",
+  minify: true,
+  logLevel: "warning",
+  absWorkingDir: here("."),
+};
+
+export async function bundle(outdir, overrides = {}) {
+  const scripts = build({
+    ...options,
+    entryPoints: { main: "src/main.ts", webgl: "src/term/webgl.ts" },
+    outdir,
+    ...overrides,
+  });
+  const terminal = build({
+    ...options,
+    entryPoints: { terminal: "src/term/view.ts" },
+    inject: [here("src/term/styles.ts")],
+    plugins: [strictStyles],
+    outdir,
+    ...overrides,
+  });
+  const styles = build({ ...options, entryPoints: { page: "styles/page.css" }, outdir, ...overrides });
+  await Promise.all([scripts, terminal, styles]);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await bundle(here(".build"));

@@ -1,0 +1,472 @@
+/** The page's life: one tailnet node, its shells, and which state is on screen. */
+
+import type { Settings } from "./config.ts";
+import { asDayflyError, engine, type CloseReport, type DayflyError, type Exit, type Machine, type Prompts, type Shell, type Tailnet, type TailnetEvent } from "./dayfly.ts";
+import { announce, clock, duration, h, linked, plain, plainLines } from "./dom.ts";
+import { Shells, type Session } from "./shells.ts";
+import { actions, card, type Action } from "./views/card.ts";
+import { askHostKey, askInteractive, askPassword, askPrivateKey, notice } from "./views/dialogs.ts";
+import { endedView, errorView, nodeLine } from "./views/ended.ts";
+import { confirmView, joinView } from "./views/join.ts";
+import { joiningView, loginView } from "./views/joining.ts";
+import { MachinesView } from "./views/machines.ts";
+import { JOIN_STEPS, StepList } from "./views/steps.ts";
+import type { Known } from "./config.ts";
+
+/** What `document.body.dataset.state` says. */
+export type PageState = "boot" | "join" | "joining" | "needs-login" | "machines" | "connecting" | "terminal" | "error" | "ended";
+
+export type AppEvent = { type: "page"; state: PageState } | { type: "tailnet"; event: TailnetEvent } | { type: "shell"; host: string; state: Session["state"] };
+
+export class App {
+  state: PageState = "boot";
+  tailnet: Tailnet | null = null;
+  readonly shells: Shells;
+  readonly listeners = new Set<(event: AppEvent) => void>();
+  readonly taps = new Set<(chunk: Uint8Array) => void>();
+  private readonly view: HTMLElement;
+  private settings: Settings = {};
+  private known: Known = { settings: {}, start: false, foreign: false };
+  private joinSteps = new StepList(JOIN_STEPS, "Joining");
+  private machines: MachinesView | null = null;
+  /** It has been `running` once. */
+  private joined = false;
+  /** Counts attempts, so that what an abandoned one still says is not heard. */
+  private attempt = 0;
+  private nodeName = "";
+  private tailnetState = "";
+  private region = "";
+  private joiningFailed: DayflyError | null = null;
+
+  constructor(view: HTMLElement, shells: HTMLElement) {
+    this.view = view;
+    this.shells = new Shells(shells, {
+      changed: () => this.shellsChanged(),
+      more: () => this.showMachines(),
+      disconnect: (session) => this.disconnect(session),
+      tap: (chunk) => {
+        for (const tap of this.taps) tap(chunk);
+      },
+    });
+  }
+
+  /** What is known before a person has done anything. */
+  begin(known: Known): void {
+    this.known = known;
+    if (known.start) this.join(known.settings);
+    else if (known.foreign) this.show("join", confirmView(known, () => this.join(known.settings), () => this.showForm()));
+    else this.showForm();
+  }
+
+  showForm(): void {
+    this.show("join", joinView(this.known.settings, (settings) => this.join(settings)));
+    const first = this.view.querySelector<HTMLInputElement>(this.known.settings.controlUrl ? "#field-authkey" : "#field-control");
+    if (matchMedia("(pointer: fine)").matches) first?.focus();
+  }
+
+  /** Join with these settings. */
+  join(settings: Settings): void {
+    const attempt = ++this.attempt;
+    const { controlUrl } = settings;
+    if (!controlUrl) return this.showForm();
+    this.settings = settings;
+    // The form keeps what was typed, but no key: it may be good for one use only, and screens are looked at.
+    const { authKey: _, ...rest } = settings;
+    this.known = { settings: rest, start: false, foreign: false };
+    this.dropTailnet();
+    this.joined = false;
+    this.joiningFailed = null;
+    this.machines = null;
+    this.region = "";
+    this.joinSteps = new StepList(JOIN_STEPS, "Joining");
+    this.joinSteps.begin("engine");
+    this.show("joining", joiningView(controlUrl, this.joinSteps, () => this.cancelJoin()));
+    engine().then(
+      ({ connect }) => {
+        if (attempt !== this.attempt) return;
+        this.joinSteps.begin("control");
+        const { host: _host, user: _user, ...options } = settings;
+        try {
+          this.tailnet = connect({ ...options, controlUrl }, (event) => {
+            // Events may come while `connect` has not returned yet.
+            if (attempt === this.attempt) queueMicrotask(() => attempt === this.attempt && this.heard(event));
+          });
+        } catch (error) {
+          this.joinFailed(asDayflyError(error, "control"));
+        }
+      },
+      (error: unknown) => attempt === this.attempt && this.joinFailed(asDayflyError(error, "engine")),
+    );
+  }
+
+  /** The page goes away: say so to the control server as far as it can still be said. */
+  pageHidden(): void {
+    this.tailnet?.closeNow();
+  }
+
+  /** It came back out of the browser's cache, and its node is gone since. */
+  pageRestored(): void {
+    if (!this.tailnet) return;
+    this.attempt += 1;
+    this.tailnet = null;
+    this.shells.clear();
+    this.showLeft("Closed when you left the page", nodeLine("gone", `${this.nodeLabel()} was logged out when the page was put away.`));
+  }
+
+  private heard(event: TailnetEvent): void {
+    this.emit({ type: "tailnet", event });
+    switch (event.type) {
+      case "state":
+        this.tailnetState = event.state;
+        if (event.step) this.joinSteps.begin(event.step);
+        if (event.state === "running") this.running();
+        else if (event.state === "closed") this.closedByControl();
+        else if (event.state === "failed") this.failed();
+        this.drawStatus();
+        break;
+      case "auth-url":
+        if (!this.joined) {
+          this.show("needs-login", loginView(event.url, this.joinSteps, { copy: (text) => void this.copy(text), cancel: () => this.cancelJoin() }));
+          announce("Sign in to go on");
+        } else {
+          notice("The control server wants you to sign in again.", { label: "Open", run: () => void window.open(event.url, "_blank", "noopener,noreferrer") });
+        }
+        break;
+      case "machines":
+        this.machines?.update(this.machineList());
+        break;
+      case "relay":
+        this.region = event.state === "connected" ? event.region : this.region;
+        this.drawStatus();
+        break;
+      case "error":
+        if (!this.joined) this.joinFailed(asDayflyError(event, event.step));
+        else notice(event.what);
+    }
+  }
+
+  private running(): void {
+    this.nodeName = this.tailnet?.self()?.shortName ?? this.settings.hostname ?? "";
+    if (this.joined) return;
+    this.joined = true;
+    this.joinSteps.finish();
+    performance.mark("dayfly:running");
+    const { host, user } = this.settings;
+    if (host) void this.openShell(host, user ?? "root");
+    else this.showMachines();
+  }
+
+  private failed(): void {
+    if (!this.joined && !this.joiningFailed) {
+      this.joinFailed({ step: "control", what: "Joining failed.", seen: "", todo: "Try again." });
+    }
+  }
+
+  private joinFailed(error: DayflyError): void {
+    this.joiningFailed = error;
+    this.dropTailnet();
+    const settings = this.settings;
+    this.show(
+      "error",
+      errorView(
+        error,
+        [["Control server", settings.controlUrl]],
+        { label: "Try again", id: "retry", run: () => this.join(settings), primary: true },
+        { label: "Back", id: "back", run: () => this.showForm() },
+      ),
+    );
+    announce(error.what);
+  }
+
+  private cancelJoin(): void {
+    this.attempt += 1;
+    this.dropTailnet();
+    this.showForm();
+  }
+
+  private dropTailnet(): void {
+    const old = this.tailnet;
+    this.tailnet = null;
+    // What became of it is of no interest any more.
+    void old?.close().catch(() => {});
+  }
+
+  private closedByControl(): void {
+    if (!this.tailnet) return;
+    this.attempt += 1;
+    this.tailnet = null;
+    for (const session of this.shells.open) this.shells.ended(session, "ended");
+    this.showLeft("The tailnet let this page go", nodeLine("gone", `${this.nodeLabel()} was removed from the tailnet at ${clock()}.`));
+  }
+
+  // Machines
+
+  private machineList(): Machine[] {
+    return this.tailnet?.machines() ?? [];
+  }
+
+  showMachines(): void {
+    if (!this.tailnet) return;
+    this.machines ??= new MachinesView(this.settings.user ?? "root", {
+      connect: (machine, user) => void this.openShell(machine.shortName || machine.name, user),
+      warm: (machine) => this.tailnet?.warm(machine.name),
+      leave: () => void this.leave(),
+    });
+    this.machines.update(this.machineList());
+    this.show("machines", this.machines.element);
+    this.machines.focus();
+    this.drawStatus();
+  }
+
+  // Shells
+
+  async openShell(host: string, user: string): Promise<void> {
+    const { tailnet, attempt } = this;
+    if (!tailnet) return;
+    tailnet.warm(host);
+    let session: Session | undefined;
+    try {
+      session = await this.shells.begin(host, user);
+      const opening = session;
+      this.drawConnecting(opening);
+      this.shellsChanged();
+      if (opening.state !== "connecting" || !opening.view) return;
+      const shell = await tailnet.ssh({
+        host,
+        user,
+        cols: opening.view.terminal.cols,
+        rows: opening.view.terminal.rows,
+        prompts: this.prompts(opening),
+        onEvent: (event) => {
+          if (event.type === "step") opening.steps.begin(event.step);
+        },
+      });
+      if (opening.state !== "connecting" || attempt !== this.attempt) return shell.close();
+      this.shellOpened(opening, shell);
+    } catch (error) {
+      if (session) this.shellFailed(session, asDayflyError(error, "ssh"));
+      else notice(asDayflyError(error, "engine").seen);
+    }
+  }
+
+  private shellOpened(session: Session, shell: Shell): void {
+    this.shells.opened(session, shell);
+    this.emit({ type: "shell", host: session.host, state: "open" });
+    void shell.exit.then((exit) => this.shellEnded(session, exit));
+  }
+
+  private shellFailed(session: Session, error: DayflyError): void {
+    if (session.state !== "connecting" && session.state !== "open") return;
+    session.error = error;
+    session.overlay.replaceChildren(
+      errorView(
+        error,
+        [["Machine", `${session.user}@${session.host}`]],
+        { label: "Try again", id: "retry", run: () => this.again(session), primary: true },
+        { label: "Back", id: "back", run: () => this.back(session) },
+      ),
+    );
+    this.shells.ended(session, "failed");
+    this.emit({ type: "shell", host: session.host, state: "failed" });
+    announce(error.what);
+    this.focusHeading(session.overlay);
+  }
+
+  private shellEnded(session: Session, exit: Exit): void {
+    if (session.state !== "open") return;
+    session.exit = exit;
+    if (exit.error) return this.shellFailed(session, exit.error);
+    const title = exit.signal ? `Shell ended by signal ${plain(exit.signal, 20)}` : `Shell ended with status ${exit.status ?? 0}`;
+    const stays = !this.settings.host && this.tailnet !== null;
+    const line = h("div", {}, nodeLine("present", `${this.nodeLabel()} is still in the tailnet.`));
+    const show: Action = { label: "Show the output", id: "output", run: () => this.showOutput(session) };
+    session.overlay.replaceChildren(
+      endedView(
+        {
+          title,
+          about: [
+            ["Machine", `${session.user}@${session.host}`],
+            ["Time", `${clock(session.began)} to ${clock()}, ${duration(Date.now() - session.began.getTime())}`],
+          ],
+          node: line,
+        },
+        stays ? { label: "Machines", id: "back", run: () => this.back(session), primary: true } : { label: "Open again", id: "retry", run: () => this.again(session), primary: true },
+        show,
+        stays && this.shells.open.length <= 1 && { label: "Leave the tailnet", id: "leave", run: () => void this.leave(line) },
+      ),
+    );
+    this.shells.ended(session, "ended");
+    this.emit({ type: "shell", host: session.host, state: "ended" });
+    announce(title);
+    this.focusHeading(session.overlay);
+    // The page was opened for this one shell: nothing keeps its node in the tailnet.
+    if (!stays && this.shells.open.length === 0) void this.leave(line);
+  }
+
+  private disconnect(session: Session): void {
+    if (session.state === "open") {
+      session.shell?.close();
+    } else {
+      if (session.state === "connecting") session.state = "ended";
+      this.back(session);
+    }
+  }
+
+  /** Close a tab, and go where there is still something. */
+  private back(session: Session): void {
+    this.shells.remove(session);
+    if (this.shells.sessions.length > 0) this.showShells();
+    else if (this.tailnet) this.showMachines();
+    else this.showForm();
+  }
+
+  private again(session: Session): void {
+    const { host, user } = session;
+    this.shells.remove(session);
+    if (this.tailnet) void this.openShell(host, user);
+    else this.join({ ...this.settings, host, user });
+  }
+
+  private showOutput(session: Session): void {
+    session.overlay.hidden = true;
+    session.view?.terminal.scrollToBottom();
+  }
+
+  private prompts(session: Session): Prompts {
+    return {
+      banner: (text) => {
+        session.banner = plainLines(`${session.banner}${text}`, 4000);
+        this.drawConnecting(session);
+        announce(session.banner);
+      },
+      hostKey: (key) => askHostKey(key),
+      password: (prompt) => askPassword(prompt),
+      keyboardInteractive: (name, instructions, prompts) => askInteractive(name, instructions, prompts),
+      privateKey: () => askPrivateKey(),
+    };
+  }
+
+  private drawConnecting(session: Session): void {
+    if (session.state !== "connecting") return;
+    session.overlay.replaceChildren(
+      card(
+        { title: `Connecting to ${plain(session.host, 63)}`, lead: `as ${plain(session.user, 63)}` },
+        session.banner ? h("pre", { class: "banner" }, ...linked(session.banner)) : null,
+        session.steps.element,
+        actions({ label: "Cancel", id: "cancel", run: () => this.disconnect(session) }),
+      ),
+    );
+  }
+
+  // Leaving
+
+  /** Log out, and say what became of the node: in `line`, or on a page of its own. */
+  async leave(line?: HTMLElement): Promise<void> {
+    const tailnet = this.tailnet;
+    if (!tailnet) return;
+    const name = this.nodeLabel();
+    this.attempt += 1;
+    this.tailnet = null;
+    let target = line;
+    if (target) {
+      target.replaceChildren(nodeLine("leaving", `Removing ${name} from the tailnet …`));
+      for (const button of target.parentElement?.querySelectorAll("[data-action=leave], [data-action=back]") ?? []) button.remove();
+    } else {
+      this.shells.clear();
+      target = h("div", {}, nodeLine("leaving", `Removing ${name} from the tailnet …`));
+      this.showLeft("You have left the tailnet", target);
+    }
+    let report: CloseReport;
+    try {
+      report = await tailnet.close();
+    } catch (error) {
+      report = { node: name, removed: false, seen: asDayflyError(error, "control").seen };
+    }
+    const said = report.removed
+      ? nodeLine("gone", `${report.node ? `The node ${plain(report.node, 63)}` : name} was removed from the tailnet at ${clock()}.`)
+      : nodeLine("unsure", `The control server did not confirm that ${name} is gone${report.seen ? ` (${plain(report.seen)})` : ""}. It removes the node itself within minutes.`);
+    target.replaceChildren(said);
+    announce(said.textContent ?? "");
+  }
+
+  private showLeft(title: string, node: HTMLElement): void {
+    this.show(
+      "ended",
+      endedView(
+        { title, about: [["Control server", this.settings.controlUrl]], node },
+        { label: "Start again", id: "restart", run: () => this.showForm(), primary: true },
+      ),
+    );
+    announce(title);
+  }
+
+  private nodeLabel(): string {
+    return this.nodeName ? `The node ${plain(this.nodeName, 63)}` : "This page's node";
+  }
+
+  // What is on screen
+
+  private show(state: PageState, element: HTMLElement): void {
+    this.shells.show(false);
+    this.view.hidden = false;
+    this.view.replaceChildren(element);
+    this.setState(state);
+    this.focusHeading(element);
+    window.scrollTo(0, 0);
+  }
+
+  private showShells(): void {
+    this.view.hidden = true;
+    this.view.replaceChildren();
+    this.shells.show(true);
+    this.shellsChanged();
+  }
+
+  private shellsChanged(): void {
+    const current = this.shells.current;
+    if (!current) return;
+    if (this.view.hidden === false) {
+      this.view.hidden = true;
+      this.view.replaceChildren();
+      this.shells.show(true);
+    }
+    const states = { connecting: "connecting", open: "terminal", ended: "ended", failed: "error" } as const;
+    this.setState(states[current.state]);
+    this.drawStatus();
+  }
+
+  private setState(state: PageState): void {
+    if (state !== "terminal") document.title = "Dayfly";
+    if (this.state === state) return;
+    this.state = state;
+    document.body.dataset.state = state;
+    performance.mark(`dayfly:state:${state}`);
+    this.emit({ type: "page", state });
+  }
+
+  private drawStatus(): void {
+    const waiting = this.tailnetState === "reconnecting" || this.tailnetState === "connecting";
+    const where = this.region ? plain(this.region, 24) : "connected";
+    const text = waiting ? "Reconnecting" : this.tailnetState === "failed" ? "Control server lost" : where;
+    const tone = waiting ? "wait" : this.tailnetState === "failed" ? "bad" : "good";
+    this.machines?.setStatus(text, tone);
+    this.shells.setStatus(text, tone);
+  }
+
+  private focusHeading(inside: HTMLElement): void {
+    inside.querySelector<HTMLElement>("h1")?.focus({ preventScroll: true });
+  }
+
+  private async copy(text: string): Promise<void> {
+    try {
+      await navigator.clipboard.writeText(text);
+      notice("Copied.");
+    } catch {
+      notice("Select the address and copy it by hand.");
+    }
+  }
+
+  private emit(event: AppEvent): void {
+    for (const listener of this.listeners) listener(event);
+  }
+}

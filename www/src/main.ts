@@ -1,0 +1,88 @@
+/** The page's first script: paints the form, reads settings, and starts what they ask for. */
+
+import { App, type AppEvent } from "./app.ts";
+import { combine, fetchConfig, takeFragment } from "./config.ts";
+import { engine } from "./dayfly.ts";
+import { lazy } from "./lazy.ts";
+
+// Before anything else: the address bar may hold a key.
+const fragment = takeFragment();
+
+const app = new App(element("view"), element("shells"));
+const given = Object.keys(fragment).length > 0;
+const config = fetchConfig();
+// Without a link's settings the form can be shown at once; it is filled in when the configuration is there.
+if (!given) app.begin(combine({}, {}, location.origin));
+performance.mark("dayfly:painted");
+
+void config.then((settings) => {
+  const untouched = app.state === "boot" || (app.state === "join" && !document.querySelector("form")?.matches(":has(input:user-valid, input:user-invalid)"));
+  if (untouched && (given || Object.keys(settings).length > 0)) app.begin(combine(settings, fragment, location.origin));
+});
+
+// The module compiles while the person reads; so does the terminal.
+engine().catch(() => {});
+requestIdleCallback?.(() => void lazy("terminal").catch(() => {}), { timeout: 500 });
+
+addEventListener("pagehide", () => app.pageHidden());
+addEventListener("pageshow", (event) => {
+  if (event.persisted) app.pageRestored();
+});
+// A link to this same page with other settings, pasted into the address bar of a page that is idle.
+addEventListener("hashchange", () => {
+  const settings = takeFragment();
+  if (app.state === "join" || app.state === "ended" || app.state === "error") void config.then((base) => app.begin(combine(base, settings, location.origin)));
+});
+
+function element(id: string): HTMLElement {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`The page has no #${id}.`);
+  return found;
+}
+
+/** For the browser's console and for tests: looks at the running page, and types. */
+const dayfly = {
+  get state() {
+    return app.state;
+  },
+  get tailnet() {
+    return app.tailnet;
+  },
+  get shell() {
+    return app.shells.current?.shell ?? null;
+  },
+  /** Hear what happens; returns how to stop that. */
+  on(listener: (event: AppEvent) => void): () => void {
+    app.listeners.add(listener);
+    return () => app.listeners.delete(listener);
+  },
+  /** All text of the terminal in front, scrollback included. */
+  terminalText: () => app.shells.current?.view?.text() ?? "",
+  terminalSize: () => {
+    const terminal = app.shells.current?.view?.terminal;
+    return terminal ? { cols: terminal.cols, rows: terminal.rows } : null;
+  },
+  /** Give the terminal in front a size of its own, until the window changes. */
+  resizeTerminal: (cols: number, rows: number) => app.shells.current?.view?.terminal.resize(cols, rows),
+  /** Type, as the keyboard does. */
+  sendText: (text: string) => app.shells.current?.view?.type(text),
+  /** Paste, as the clipboard does. */
+  pasteText: (text: string) => app.shells.current?.view?.paste(text),
+  /** Bytes received, characters sent, replies of the emulator refused; of the terminal in front. */
+  get counters() {
+    return { ...app.shells.current?.view?.counters };
+  },
+  /** See each chunk of output before it is drawn; returns how to stop that. */
+  tap(listener: (chunk: Uint8Array) => void): () => void {
+    app.taps.add(listener);
+    return () => app.taps.delete(listener);
+  },
+};
+
+declare global {
+  interface Window {
+    dayfly: typeof dayfly;
+  }
+}
+
+window.dayfly = Object.freeze(dayfly);

@@ -1,0 +1,308 @@
+/**
+ * A terminal in the page: xterm.js, what is allowed through it, and the port that a shell is attached to.
+ *
+ * Nothing here knows of tailnets. Whatever needs a person's consent is asked through `TerminalHooks`.
+ */
+
+import { FitAddon } from "@xterm/addon-fit";
+import { SearchAddon } from "@xterm/addon-search";
+import { UnicodeGraphemesAddon } from "@xterm/addon-unicode-graphemes";
+import { WebLinksAddon } from "@xterm/addon-web-links";
+import { Terminal } from "@xterm/xterm";
+import type { Disposable, TerminalPort } from "../dayfly.ts";
+import { isWebUrl } from "../dom.ts";
+import { parseOsc52 } from "./clipboard.ts";
+import { cleanPaste, needsConsent, pasteBytes } from "./paste.ts";
+import { mayBeSent } from "./replies.ts";
+import { currentTheme, prefersDark } from "./themes.ts";
+
+/** What the terminal asks of the page around it. */
+export interface TerminalHooks {
+  /** Sees each chunk of output before it is drawn. */
+  tap(chunk: Uint8Array): void;
+  /** A text of several lines is to be pasted into a program that would run it line by line. */
+  confirmPaste(text: string): Promise<boolean>;
+  /** A program offers a text for the clipboard. Writes it, or not. */
+  offerClipboard(text: string): void;
+  /** A link was clicked. `text` is what it says, where that is not the address itself. */
+  followLink(url: string, text?: string): void;
+  /** A program set the title. */
+  title(text: string): void;
+  bell(): void;
+  /** A shortcut of the page, pressed while the terminal has the focus. */
+  shortcut(name: "search" | "copy" | "larger" | "smaller"): void;
+}
+
+const FONTS =
+  'ui-monospace, "SF Mono", "Cascadia Mono", "JetBrains Mono", Menlo, Consolas, "DejaVu Sans Mono", "Liberation Mono", monospace';
+
+/** Lines kept above the screen. At 200 columns this is about 24 MB. */
+const SCROLLBACK = 5000;
+
+/** Font sizes in CSS pixels. */
+export const SMALLEST_FONT = 9;
+export const LARGEST_FONT = 28;
+
+export class TerminalView {
+  readonly element: HTMLElement;
+  readonly port: TerminalPort;
+  readonly terminal: Terminal;
+  /** Bytes drawn, and UTF-16 units sent. */
+  readonly counters = { received: 0, sent: 0, refused: 0 };
+
+  private readonly fitAddon = new FitAddon();
+  private readonly searchAddon = new SearchAddon({ highlightLimit: 500 });
+  private readonly observer: ResizeObserver;
+  private readonly dataListeners = new Set<(text: string) => void>();
+  private readonly hooks: TerminalHooks;
+  /** The page itself is sending: pasted or typed by its own buttons. */
+  private composing = false;
+  /** The next key is pressed together with Ctrl, on devices without one. */
+  private stickyCtrl = false;
+  onStickyCtrl: (on: boolean) => void = () => {};
+
+  constructor(parent: HTMLElement, hooks: TerminalHooks, options: { fontSize: number; screenReader: boolean }) {
+    this.hooks = hooks;
+    const terminal = new Terminal({
+      allowProposedApi: true,
+      cursorBlink: !matchMedia("(prefers-reduced-motion: reduce)").matches,
+      cursorInactiveStyle: "outline",
+      fontFamily: FONTS,
+      fontSize: options.fontSize,
+      fontWeightBold: "600",
+      lineHeight: 1.15,
+      macOptionIsMeta: false,
+      minimumContrastRatio: 3,
+      rescaleOverlappingGlyphs: true,
+      screenReaderMode: options.screenReader,
+      scrollback: SCROLLBACK,
+      theme: currentTheme(),
+      // Reports of the window's title, position and state stay off; all of `windowOptions` is off by default.
+      windowOptions: {},
+      linkHandler: {
+        activate: (_event, url, range) => this.followLink(url, this.textOf(range)),
+        allowNonHttpProtocols: false,
+      },
+    });
+    this.terminal = terminal;
+    this.element = parent;
+    terminal.loadAddon(this.fitAddon);
+    terminal.loadAddon(this.searchAddon);
+    terminal.loadAddon(new UnicodeGraphemesAddon());
+    terminal.loadAddon(new WebLinksAddon((_event, url) => this.followLink(url)));
+    this.refuseQueries();
+    terminal.open(parent);
+
+    terminal.onData((text) => this.send(text));
+    terminal.onTitleChange((title) => hooks.title(title));
+    terminal.onBell(() => hooks.bell());
+    terminal.attachCustomKeyEventHandler((event) => this.handleKey(event));
+    parent.addEventListener("paste", this.handlePaste, true);
+    prefersDark.addEventListener("change", this.applyTheme);
+    this.observer = new ResizeObserver(() => this.fit());
+    this.observer.observe(parent);
+    this.port = this.makePort();
+    this.fit();
+  }
+
+  /** Take the size that there is room for. */
+  fit(): void {
+    if (this.element.clientWidth > 0 && this.element.clientHeight > 0) this.fitAddon.fit();
+  }
+
+  focus(): void {
+    this.terminal.focus();
+  }
+
+  /** Send text as if typed: buttons, tests. */
+  type(text: string): void {
+    this.composing = true;
+    try {
+      this.terminal.input(text, true);
+    } finally {
+      this.composing = false;
+    }
+  }
+
+  /** Send a copied text, after asking where it would run more than one line. */
+  async paste(text: string): Promise<void> {
+    const clean = cleanPaste(text);
+    if (!clean) return;
+    if (needsConsent(clean, this.terminal.modes.bracketedPasteMode) && !(await this.hooks.confirmPaste(clean))) return;
+    // The mode may have changed while the question was open.
+    this.type(pasteBytes(clean, this.terminal.modes.bracketedPasteMode));
+    this.terminal.scrollToBottom();
+  }
+
+  pressCtrlNext(on: boolean): void {
+    this.stickyCtrl = on;
+    this.onStickyCtrl(on);
+  }
+
+  /** A cursor key in the form that the program on screen has asked for. */
+  arrow(letter: "A" | "B" | "C" | "D"): void {
+    this.type(`\x1b${this.terminal.modes.applicationCursorKeysMode ? "O" : "["}${letter}`);
+  }
+
+  find(text: string, direction: "next" | "previous", incremental = false): boolean {
+    const css = getComputedStyle(document.documentElement);
+    const options = {
+      incremental,
+      decorations: {
+        matchBackground: css.getPropertyValue("--match").trim(),
+        activeMatchBackground: css.getPropertyValue("--match-active").trim(),
+        matchOverviewRuler: css.getPropertyValue("--match").trim(),
+        activeMatchColorOverviewRuler: css.getPropertyValue("--match-active").trim(),
+      },
+    };
+    return direction === "next" ? this.searchAddon.findNext(text, options) : this.searchAddon.findPrevious(text, options);
+  }
+
+  onSearchResults(listener: (index: number, count: number) => void): void {
+    this.searchAddon.onDidChangeResults(({ resultIndex, resultCount }) => listener(resultIndex, resultCount));
+  }
+
+  endSearch(): void {
+    this.searchAddon.clearDecorations();
+    this.terminal.clearSelection();
+  }
+
+  setFontSize(size: number): void {
+    this.terminal.options.fontSize = size;
+    this.fit();
+  }
+
+  /** All lines, scrollback first; what wrapped is one line again. */
+  text(): string {
+    const buffer = this.terminal.buffer.active;
+    const lines: string[] = [];
+    for (let y = 0; y < buffer.length; y++) {
+      const line = buffer.getLine(y);
+      if (!line) continue;
+      const next = buffer.getLine(y + 1)?.isWrapped ?? false;
+      const text = line.translateToString(!next);
+      if (line.isWrapped && lines.length > 0) lines[lines.length - 1] += text;
+      else lines.push(text);
+    }
+    return lines.join("\n").trimEnd();
+  }
+
+  dispose(): void {
+    this.observer.disconnect();
+    prefersDark.removeEventListener("change", this.applyTheme);
+    this.element.removeEventListener("paste", this.handlePaste, true);
+    this.dataListeners.clear();
+    this.terminal.dispose();
+  }
+
+  private makePort(): TerminalPort {
+    const terminal = this.terminal;
+    const view = this;
+    return {
+      get cols() {
+        return terminal.cols;
+      },
+      get rows() {
+        return terminal.rows;
+      },
+      write(data, done) {
+        view.counters.received += data.length;
+        view.hooks.tap(data);
+        terminal.write(data, done);
+      },
+      onData(listener): Disposable {
+        view.dataListeners.add(listener);
+        return { dispose: () => view.dataListeners.delete(listener) };
+      },
+      onBinary: (listener) => terminal.onBinary((text) => mayBeSent(text) && listener(text)),
+      onResize: (listener) => terminal.onResize(listener),
+    };
+  }
+
+  private send(text: string): void {
+    if (!this.composing && !mayBeSent(text)) {
+      this.counters.refused += 1;
+      return;
+    }
+    let out = text;
+    if (this.stickyCtrl && text.length === 1) {
+      const code = text.toUpperCase().charCodeAt(0);
+      if (code >= 0x40 && code <= 0x5f) out = String.fromCharCode(code & 0x1f);
+      else if (code === 0x20) out = "\0";
+      this.pressCtrlNext(false);
+    }
+    this.counters.sent += out.length;
+    for (const listener of this.dataListeners) listener(out);
+  }
+
+  /** Questions whose answers would carry what a program has set: they are not even put to the emulator. */
+  private refuseQueries(): void {
+    const { parser } = this.terminal;
+    const asks = (data: string) => data.split(";").includes("?");
+    for (const color of [4, 10, 11, 12]) parser.registerOscHandler(color, asks);
+    parser.registerDcsHandler({ intermediates: "$", final: "q" }, () => true);
+    parser.registerCsiHandler({ prefix: ">", final: "q" }, () => true);
+    parser.registerOscHandler(52, (data) => {
+      const request = parseOsc52(data);
+      if (request.kind === "write") this.hooks.offerClipboard(request.text);
+      return true;
+    });
+  }
+
+  private followLink(url: string, text?: string): void {
+    if (!isWebUrl(url)) return;
+    const same = text === undefined || text.trim() === url;
+    if (same) this.hooks.followLink(url);
+    else this.hooks.followLink(url, text);
+  }
+
+  /** What is written where an OSC 8 link is. */
+  private textOf(range: { start: { x: number; y: number }; end: { x: number; y: number } }): string {
+    let text = "";
+    for (let y = range.start.y; y <= range.end.y && text.length < 500; y++) {
+      const from = y === range.start.y ? range.start.x - 1 : 0;
+      const to = y === range.end.y ? range.end.x : undefined;
+      text += this.terminal.buffer.active.getLine(y - 1)?.translateToString(true, from, to) ?? "";
+    }
+    return text;
+  }
+
+  private readonly handlePaste = (event: ClipboardEvent): void => {
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    void this.paste(event.clipboardData?.getData("text/plain") ?? "");
+  };
+
+  private readonly applyTheme = (): void => {
+    this.terminal.options.theme = currentTheme();
+  };
+
+  /** The page's own shortcuts; everything else is the shell's. */
+  private handleKey(event: KeyboardEvent): boolean {
+    if (event.type !== "keydown") return true;
+    const mac = navigator.platform.startsWith("Mac");
+    const ours = mac ? event.metaKey && !event.ctrlKey : event.ctrlKey && event.shiftKey;
+    const zoom = (mac ? event.metaKey : event.ctrlKey) && !event.altKey;
+    const act = (name: Parameters<TerminalHooks["shortcut"]>[0]) => {
+      event.preventDefault();
+      this.hooks.shortcut(name);
+      return false;
+    };
+    if (ours && event.code === "KeyF") return act("search");
+    if (ours && event.code === "KeyC" && this.terminal.hasSelection()) return act("copy");
+    // Left to the browser, whose paste event carries the text without a question for permission.
+    if (!mac && ours && event.code === "KeyV") return false;
+    if (zoom && (event.key === "+" || event.key === "=")) return act("larger");
+    if (zoom && event.key === "-" && !event.shiftKey) return act("smaller");
+    return true;
+  }
+}
+
+/** Make a terminal inside `parent`, which fills it. */
+export function createTerminal(
+  parent: HTMLElement,
+  hooks: TerminalHooks,
+  options: { fontSize: number; screenReader: boolean },
+): TerminalView {
+  return new TerminalView(parent, hooks, options);
+}

@@ -1,0 +1,58 @@
+/** How it ended: well, or with an error that says what failed, what was seen, and what to do. */
+
+import type { DayflyError } from "../dayfly.ts";
+import { h, linked, plainLines } from "../dom.ts";
+import { actions, card, facts, type Action } from "./card.ts";
+
+/** Steps by the names that people know. */
+const STEP_NAMES: Record<string, string> = {
+  engine: "Starting the page's engine",
+  control: "Reaching the control server",
+  login: "Signing in",
+  netmap: "Learning the network",
+  relay: "Reaching the relay",
+  wireguard: "WireGuard handshake",
+  tcp: "Connecting to the SSH server",
+  ssh: "SSH key exchange",
+  "host-key": "Checking the host key",
+  auth: "Authentication",
+  policy: "Access policy",
+  shell: "Starting the shell",
+};
+
+export function errorView(error: DayflyError, about: [string, string | undefined][], ...buttons: (Action | false)[]): HTMLElement {
+  const view = card(
+    { title: error.what || "That did not work", tone: "bad" },
+    facts(
+      ["Step", STEP_NAMES[error.step] ?? error.step],
+      ...about,
+      ["Seen", error.seen ? h("code", { class: "seen" }, plainLines(error.seen, 1200)) : undefined],
+    ),
+    error.todo ? h("p", { class: "todo" }, ...linked(plainLines(error.todo, 1200))) : null,
+    actions(...buttons),
+  );
+  view.dataset.step = error.step;
+  return view;
+}
+
+export interface Ending {
+  title: string;
+  lead?: string;
+  about: [string, string | undefined][];
+  /** What became of the node; changes while the page is shown. */
+  node: HTMLElement;
+}
+
+export function endedView(ending: Ending, ...buttons: (Action | false)[]): HTMLElement {
+  return card(
+    { title: ending.title, tone: "done", ...(ending.lead ? { lead: ending.lead } : {}) },
+    facts(...ending.about),
+    ending.node,
+    actions(...buttons),
+  );
+}
+
+/** One line about the node, in one of three states. */
+export function nodeLine(state: "present" | "leaving" | "gone" | "unsure", text: string): HTMLElement {
+  return h("p", { class: "node-line", role: "status", data: { node: state } }, h("span", { class: "dot", aria: { hidden: "true" } }), text);
+}

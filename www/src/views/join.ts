@@ -1,0 +1,121 @@
+/** The form that everything starts with. */
+
+import { normalizeControlUrl, type Known, type Settings } from "../config.ts";
+import { h, icon } from "../dom.ts";
+import { actions, card, facts } from "./card.ts";
+
+/** Ask for a control server, a key, and what else a person wants to set. */
+export function joinView(known: Settings, submit: (settings: Settings) => void): HTMLElement {
+  const control = input("control", { value: known.controlUrl ?? "", placeholder: "https://control.example.com", inputMode: "url", autocomplete: "url", required: true });
+  const key = input("authkey", { value: known.authKey ?? "", type: "password", autocomplete: "off", placeholder: "Leave empty to sign in" });
+  const host = input("host", { value: known.host ?? "", placeholder: "Choose from the list" });
+  const user = input("user", { value: known.user ?? "", placeholder: "root", autocomplete: "username" });
+  const hostname = input("hostname", { value: known.hostname ?? "", placeholder: "Chosen for you" });
+  const problem = h("p", { class: "problem", id: "join-problem", role: "alert", hidden: true });
+  const button = h("button", { type: "submit", class: "button primary wide", data: { action: "join" } });
+  const label = () => (button.textContent = key.value.trim() ? "Join" : "Sign in");
+  key.addEventListener("input", label);
+  label();
+
+  const more = h(
+    "details",
+    { class: "more" },
+    h("summary", {}, "Go straight to a machine"),
+    h("div", { class: "pair" }, field("Machine", host), field("Log in as", user)),
+    field("This page's name in the tailnet", hostname),
+  );
+  more.open = Boolean(known.host || known.user || known.hostname);
+
+  const form = h(
+    "form",
+    {
+      class: "form",
+      noValidate: true,
+      on: {
+        submit: (event) => {
+          event.preventDefault();
+          const controlUrl = normalizeControlUrl(control.value);
+          problem.hidden = controlUrl !== null;
+          control.setAttribute("aria-invalid", String(controlUrl === null));
+          if (controlUrl === null) {
+            problem.textContent = control.value.trim()
+              ? "This is not the address of a control server: https:// and a name."
+              : "The address of your control server is missing.";
+            control.focus();
+            return;
+          }
+          const settings: Settings = { ...known, controlUrl };
+          set(settings, "authKey", key.value);
+          set(settings, "host", host.value);
+          set(settings, "user", user.value);
+          set(settings, "hostname", hostname.value);
+          // Another server's pinned key and gateways say nothing about this one.
+          if (controlUrl !== known.controlUrl) {
+            delete settings.controlKey;
+            delete settings.relays;
+          }
+          submit(settings);
+        },
+      },
+    },
+    field("Control server", control, problem),
+    field("Auth key", secret(key)),
+    more,
+    button,
+  );
+  control.setAttribute("aria-describedby", problem.id);
+  return card({ title: "A shell on your machine", lead: "This page becomes a node of your tailnet for as long as it is open." }, form);
+}
+
+/** A link named a control server that this site does not: say so, and wait. */
+export function confirmView(known: Known, go: () => void, edit: () => void): HTMLElement {
+  const { controlUrl, authKey, host, user } = known.settings;
+  return card(
+    {
+      title: "Join this tailnet?",
+      lead: "The link that you followed names a control server of its own. Go on if you know it.",
+    },
+    facts(
+      ["Control server", h("code", {}, controlUrl ?? "")],
+      ["Sign in", authKey ? "with the key in the link" : "in another tab"],
+      ["Then open", host ? `a shell on ${host}${user ? ` as ${user}` : ""}` : "the list of machines"],
+    ),
+    actions({ label: "Join", id: "confirm", run: go, primary: true }, { label: "Change", id: "edit", run: edit }),
+  );
+}
+
+function set(settings: Settings, key: "authKey" | "host" | "user" | "hostname", value: string): void {
+  const trimmed = value.trim();
+  if (trimmed) settings[key] = trimmed;
+  else delete settings[key];
+}
+
+function input(name: string, props: Record<string, unknown>): HTMLInputElement {
+  return h("input", { id: `field-${name}`, name, type: "text", spellcheck: false, autocapitalize: "off", autocomplete: "off", ...props });
+}
+
+function field(label: string, control: HTMLElement, problem?: HTMLElement): HTMLElement {
+  const target = control instanceof HTMLInputElement ? control : control.querySelector("input");
+  return h("div", { class: "field" }, h("label", { htmlFor: target?.id ?? "" }, label), control, problem);
+}
+
+/** An input whose text can be shown. */
+function secret(control: HTMLInputElement): HTMLElement {
+  const reveal = h(
+    "button",
+    {
+      type: "button",
+      class: "reveal",
+      aria: { label: "Show the key", pressed: "false" },
+      on: {
+        click: () => {
+          const shown = control.type === "text";
+          control.type = shown ? "password" : "text";
+          reveal.setAttribute("aria-pressed", String(!shown));
+        },
+      },
+    },
+    icon("eye"),
+  );
+  return h("div", { class: "secret" }, control, reveal);
+}

@@ -1,0 +1,49 @@
+// Serves the page as Trunk would build it, with the mock in the engine's place.
+
+import { createHash } from "node:crypto";
+import { createServer } from "node:http";
+import { mkdtemp, readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { bundle, options } from "../build.mjs";
+
+const www = fileURLToPath(new URL("..", import.meta.url));
+const TYPES = { html: "text/html", js: "text/javascript", css: "text/css", svg: "image/svg+xml", json: "application/json" };
+
+/** Build, listen on loopback, and answer with the base URL and how to stop. `config` is served as config.json. */
+export async function serve({ config = null, port = 0 } = {}) {
+  const dir = await mkdtemp(join(tmpdir(), "dayfly-page-"));
+  await bundle(dir);
+  await build({ ...options, entryPoints: { mock: join(www, "test/mock/engine.ts") }, outdir: dir });
+  const integrity = async (name) => `sha384-${createHash("sha384").update(await readFile(join(dir, name))).digest("base64")}`;
+  let html = await readFile(join(www, "index.html"), "utf8");
+  html = html.replace(/<link data-trunk rel="rust"[^>]*>/, '<script type="module" src="./mock.js"></script>');
+  html = html.replace('<link data-trunk rel="icon"', '<link rel="icon"');
+  for (const name of ["page.css", "main.js", "terminal.js", "webgl.js"]) {
+    const attributes = `integrity="${await integrity(name)}" crossorigin="anonymous"`;
+    html = html.replace(`href=".build/${name}"`, `href="./${name}" ${attributes}`).replace(`src=".build/${name}"`, `src="./${name}" ${attributes}`);
+  }
+  html = html.replaceAll(' data-trunk rel="css"', ' rel="stylesheet"').replaceAll(" data-trunk", "").replaceAll(" data-no-minify", "");
+  const state = { config };
+  const server = createServer(async (request, response) => {
+    const name = new URL(request.url, "http://x").pathname.slice(1) || "index.html";
+    try {
+      let body;
+      if (name === "index.html") body = html;
+      else if (name === "config.json" && state.config) body = JSON.stringify(state.config);
+      else if (name === "icon.svg") body = await readFile(join(www, name));
+      else body = await readFile(join(dir, name.replaceAll("/", "")));
+      response.writeHead(200, { "content-type": TYPES[name.split(".").pop()] ?? "application/octet-stream" }).end(body);
+    } catch {
+      response.writeHead(404).end();
+    }
+  });
+  await new Promise((resolve) => server.listen(port, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${server.address().port}/`,
+    setConfig: (next) => (state.config = next),
+    close: () => new Promise((resolve) => (server.closeAllConnections(), server.close(resolve))),
+  };
+}
