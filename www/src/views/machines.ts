@@ -128,7 +128,8 @@ export class MachinesView {
       h("div", { class: "machine-name" }, h("strong", {}, plain(machine.shortName, 63)), h("span", { class: "domain" }, plain(machine.name.slice(machine.shortName.length), 120))),
       h("span", { class: "machine-address" }, machine.addresses[0] ?? ""),
       h("span", { class: "machine-os" }, plain(osName(machine.os), 20)),
-      h("span", { class: "machine-owner" }, owner, machine.ssh ? h("span", { class: "badge" }, "Tailscale SSH") : null),
+      h("span", { class: "machine-owner" }, owner),
+      h("span", { class: "machine-ssh" }, machine.ssh ? "Tailscale SSH" : ""),
       button,
     );
     this.rows.set(machine.shortName, row);
