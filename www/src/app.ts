@@ -61,7 +61,7 @@ export class App {
   showForm(): void {
     this.show("join", joinView(this.known.settings, (settings) => this.join(settings)));
     const first = this.view.querySelector<HTMLInputElement>(this.known.settings.controlUrl ? "#field-authkey" : "#field-control");
-    if (matchMedia("(pointer: fine)").matches) first?.focus();
+    if (!matchMedia("(pointer: coarse)").matches) first?.focus();
   }
 
   /** Join with these settings. */
@@ -166,12 +166,13 @@ export class App {
     this.joiningFailed = error;
     this.dropTailnet();
     const settings = this.settings;
+    const retry = error.step === "engine" ? () => location.reload() : () => this.join(settings);
     this.show(
       "error",
       errorView(
         error,
         [["Control server", settings.controlUrl]],
-        { label: "Try again", id: "retry", run: () => this.join(settings), primary: true },
+        { label: "Try again", id: "retry", run: retry, primary: true },
         { label: "Back", id: "back", run: () => this.showForm() },
       ),
     );
@@ -224,28 +225,27 @@ export class App {
     const { tailnet, attempt } = this;
     if (!tailnet) return;
     tailnet.warm(host);
-    let session: Session | undefined;
+    const session = this.shells.begin(host, user);
+    this.drawConnecting(session);
+    let step = "engine";
     try {
-      session = await this.shells.begin(host, user);
-      const opening = session;
-      this.drawConnecting(opening);
-      this.shellsChanged();
-      if (opening.state !== "connecting" || !opening.view) return;
+      const view = await this.shells.prepare(session);
+      if (!view) return;
+      step = "ssh";
       const shell = await tailnet.ssh({
         host,
         user,
-        cols: opening.view.terminal.cols,
-        rows: opening.view.terminal.rows,
-        prompts: this.prompts(opening),
+        cols: view.terminal.cols,
+        rows: view.terminal.rows,
+        prompts: this.prompts(session),
         onEvent: (event) => {
-          if (event.type === "step") opening.steps.begin(event.step);
+          if (event.type === "step") session.steps.begin(event.step);
         },
       });
-      if (opening.state !== "connecting" || attempt !== this.attempt) return shell.close();
-      this.shellOpened(opening, shell);
+      if (session.state !== "connecting" || attempt !== this.attempt) return shell.close();
+      this.shellOpened(session, shell);
     } catch (error) {
-      if (session) this.shellFailed(session, asDayflyError(error, "ssh"));
-      else notice(asDayflyError(error, "engine").seen);
+      this.shellFailed(session, asDayflyError(error, step));
     }
   }
 
@@ -333,16 +333,18 @@ export class App {
   }
 
   private prompts(session: Session): Prompts {
+    // A question of a connection that was given up is not asked any more.
+    const wanted = () => session.state === "connecting";
     return {
       banner: (text) => {
         session.banner = plainLines(`${session.banner}${text}`, 4000);
         this.drawConnecting(session);
         announce(session.banner);
       },
-      hostKey: (key) => askHostKey(key),
-      password: (prompt) => askPassword(prompt),
-      keyboardInteractive: (name, instructions, prompts) => askInteractive(name, instructions, prompts),
-      privateKey: () => askPrivateKey(),
+      hostKey: async (key) => wanted() && (await askHostKey(key)),
+      password: async (prompt) => (wanted() ? askPassword(prompt) : null),
+      keyboardInteractive: async (name, instructions, prompts) => (wanted() ? askInteractive(name, instructions, prompts) : null),
+      privateKey: async () => (wanted() ? askPrivateKey() : null),
     };
   }
 

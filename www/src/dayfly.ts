@@ -213,12 +213,14 @@ export function engine(): Promise<Engine> {
       "error",
       (event) => {
         if (event.target instanceof HTMLScriptElement) fail(`${fileName(event.target.src)} could not be loaded`);
-        else if (event instanceof ErrorEvent && !window.wasmBindings) fail(event.message);
+        // Not every error on a page is the module's: one that is leaves it missing.
+        else if (event instanceof ErrorEvent) setTimeout(() => window.wasmBindings || fail(event.message), 2000);
       },
       true,
     );
     addEventListener("unhandledrejection", (event) => {
-      if (!window.wasmBindings) fail(String((event.reason as Error | undefined)?.message ?? event.reason));
+      const seen = String((event.reason as Error | undefined)?.message ?? event.reason);
+      setTimeout(() => window.wasmBindings || fail(seen), 2000);
     });
     look();
   }));

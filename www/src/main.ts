@@ -15,14 +15,17 @@ const config = fetchConfig();
 if (!given) app.begin(combine({}, {}, location.origin));
 performance.mark("dayfly:painted");
 
+let touched = false;
+addEventListener("input", () => (touched = true), { once: true });
 void config.then((settings) => {
-  const untouched = app.state === "boot" || (app.state === "join" && !document.querySelector("form")?.matches(":has(input:user-valid, input:user-invalid)"));
+  const untouched = app.state === "boot" || (app.state === "join" && !touched);
   if (untouched && (given || Object.keys(settings).length > 0)) app.begin(combine(settings, fragment, location.origin));
 });
 
 // The module compiles while the person reads; so does the terminal.
 engine().catch(() => {});
-requestIdleCallback?.(() => void lazy("terminal").catch(() => {}), { timeout: 500 });
+const whenIdle = window.requestIdleCallback ?? ((run: () => void) => setTimeout(run, 100));
+whenIdle(() => void lazy("terminal").catch(() => {}));
 
 addEventListener("pagehide", () => app.pageHidden());
 addEventListener("pageshow", (event) => {

@@ -39,13 +39,17 @@ export interface ShellsHooks {
   tap(chunk: Uint8Array): void;
 }
 
+/** Font sizes in CSS pixels. */
 const LARGE_SCREEN_FONT = 14;
 const SMALL_SCREEN_FONT = 12;
+const SMALLEST_FONT = 9;
+const LARGEST_FONT = 28;
 
 export class Shells {
   readonly sessions: Session[] = [];
   current: Session | null = null;
-  screenReader = false;
+  /** xterm.js tells screen readers what is on screen, which costs time with each line. */
+  private screenReader = false;
   private nextId = 1;
   private fontSize = matchMedia("(max-width: 640px)").matches ? SMALL_SCREEN_FONT : LARGE_SCREEN_FONT;
   private readonly hooks: ShellsHooks;
@@ -75,6 +79,7 @@ export class Shells {
         h(
           "div",
           { class: "tools", role: "toolbar", aria: { label: "Terminal" } },
+          this.makeReaderSwitch(),
           tool("search", "Search", "search", () => this.openSearch()),
           tool("copy", "Copy", "copy", () => void this.copy()),
           tool("paste", "Paste", "paste", () => void this.paste()),
@@ -93,13 +98,12 @@ export class Shells {
     return this.sessions.filter((session) => session.state === "connecting" || session.state === "open");
   }
 
-  /** A new tab with its terminal, which is needed early: the shell has to know its size. */
-  async begin(host: string, user: string): Promise<Session> {
+  /** A new tab. */
+  begin(host: string, user: string): Session {
     const id = this.nextId++;
     const steps = new StepList(SHELL_STEPS, `Opening a shell on ${host}`);
     const overlay = h("div", { class: "overlay" });
-    const screen = h("div", { class: "screen" });
-    const pane = h("div", { class: "pane", role: "tabpanel", id: `pane-${id}`, data: { state: "connecting" } }, screen, overlay);
+    const pane = h("div", { class: "pane", role: "tabpanel", id: `pane-${id}`, data: { state: "connecting" } }, h("div", { class: "screen" }), overlay);
     const select = h("button", { type: "button", role: "tab", class: "tab-name", aria: { controls: pane.id, selected: "false" } }, h("span", { class: "dot" }), h("span", { class: "tab-text" }, plain(host, 40)));
     const close = h("button", { type: "button", class: "tab-close", aria: { label: `Close ${host}` } }, icon("close"));
     const tab = h("div", { class: "tab", data: { state: "connecting" } }, select, close);
@@ -110,8 +114,14 @@ export class Shells {
     this.panes.append(pane);
     this.drawTabs();
     this.select(session);
+    return session;
+  }
+
+  /** Its terminal, which is needed early: the shell has to know its size. `null` if it was given up meanwhile. */
+  async prepare(session: Session): Promise<TerminalView | null> {
     const module = await lazy<TerminalModule>("terminal");
-    if (session.state !== "connecting") return session;
+    const screen = session.pane.querySelector<HTMLElement>(".screen");
+    if (session.state !== "connecting" || !screen) return null;
     const view = module.createTerminal(screen, this.terminalHooks(session), { fontSize: this.fontSize, screenReader: this.screenReader });
     session.view = view;
     view.onStickyCtrl = (on) => this.ctrl.setAttribute("aria-pressed", String(on));
@@ -119,7 +129,7 @@ export class Shells {
       this.search.count.textContent = count === 0 ? (this.search.field.value ? "none" : "") : `${index + 1} of ${count}`;
     });
     void this.useGpu(view);
-    return session;
+    return view;
   }
 
   /** The shell has started. */
@@ -233,6 +243,7 @@ export class Shells {
       shortcut: (name) => {
         if (name === "search") this.openSearch();
         else if (name === "copy") void this.copy();
+        else if (name === "tools") this.element.querySelector<HTMLElement>(".tools button")?.focus();
         else this.resizeFont(name === "larger" ? 1 : -1);
       },
     };
@@ -268,7 +279,7 @@ export class Shells {
   }
 
   private resizeFont(by: number): void {
-    this.fontSize = Math.min(28, Math.max(9, this.fontSize + by));
+    this.fontSize = Math.min(LARGEST_FONT, Math.max(SMALLEST_FONT, this.fontSize + by));
     for (const { view } of this.sessions) view?.setFontSize(this.fontSize);
     this.current?.view?.focus();
   }
@@ -305,6 +316,28 @@ export class Shells {
       button("Close the search", "close", () => this.closeSearch()),
     );
     return { bar, field, count };
+  }
+
+  /** On screen only while it has the focus, which is when it is needed. */
+  private makeReaderSwitch(): HTMLElement {
+    const button = h(
+      "button",
+      {
+        type: "button",
+        class: "button reader-switch",
+        aria: { pressed: "false" },
+        data: { action: "screen-reader" },
+        on: {
+          click: () => {
+            this.screenReader = !this.screenReader;
+            button.setAttribute("aria-pressed", String(this.screenReader));
+            for (const { view } of this.sessions) view?.setScreenReader(this.screenReader);
+          },
+        },
+      },
+      "Screen reader support",
+    );
+    return button;
   }
 
   private openSearch(): void {

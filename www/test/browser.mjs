@@ -74,6 +74,13 @@ export class Browser {
     await this.call("POST", `${this.session}/actions`, { actions: [{ type: "key", id: "k", actions }] });
   }
 
+  /** Move to a point of the page, rest there, and click. */
+  async pointer({ x, y }) {
+    const move = (dx) => ({ type: "pointerMove", duration: 30, x: x + dx, y });
+    const actions = [move(-8), move(0), { type: "pause", duration: 100 }, move(1), { type: "pointerDown", button: 0 }, { type: "pointerUp", button: 0 }];
+    await this.call("POST", `${this.session}/actions`, { actions: [{ type: "pointer", id: "p", parameters: { pointerType: "mouse" }, actions }] });
+  }
+
   async find(selector) {
     const element = await this.until(selector, async () => {
       const found = await this.call("POST", `${this.session}/elements`, { using: "css selector", value: selector });

@@ -35,6 +35,7 @@ export async function serve({ config = null, port = 0 } = {}) {
       else if (name === "config.json" && state.config) body = JSON.stringify(state.config);
       else if (name === "icon.svg") body = await readFile(join(www, name));
       else body = await readFile(join(dir, name.replaceAll("/", "")));
+      if (name === state.tampered) body = Buffer.concat([Buffer.from(body), Buffer.from(" ")]);
       response.writeHead(200, { "content-type": TYPES[name.split(".").pop()] ?? "application/octet-stream" }).end(body);
     } catch {
       response.writeHead(404).end();
@@ -44,6 +45,8 @@ export async function serve({ config = null, port = 0 } = {}) {
   return {
     url: `http://127.0.0.1:${server.address().port}/`,
     setConfig: (next) => (state.config = next),
+    /** Serve a file with one byte more, as somebody who got at the server would. */
+    tamper: (name) => (state.tampered = name),
     close: () => new Promise((resolve) => (server.closeAllConnections(), server.close(resolve))),
   };
 }

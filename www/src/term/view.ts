@@ -30,7 +30,7 @@ export interface TerminalHooks {
   title(text: string): void;
   bell(): void;
   /** A shortcut of the page, pressed while the terminal has the focus. */
-  shortcut(name: "search" | "copy" | "larger" | "smaller"): void;
+  shortcut(name: "search" | "copy" | "larger" | "smaller" | "tools"): void;
 }
 
 const FONTS =
@@ -39,16 +39,15 @@ const FONTS =
 /** Lines kept above the screen. At 200 columns this is about 24 MB. */
 const SCROLLBACK = 5000;
 
-/** Font sizes in CSS pixels. */
-export const SMALLEST_FONT = 9;
-export const LARGEST_FONT = 28;
-
 export class TerminalView {
   readonly element: HTMLElement;
   readonly port: TerminalPort;
   readonly terminal: Terminal;
   /** Bytes drawn, and UTF-16 units sent. */
   readonly counters = { received: 0, sent: 0, refused: 0 };
+  /** Who waits for chunks to be parsed, oldest first. */
+  private unparsed: (() => void)[] = [];
+  private gone = false;
 
   private readonly fitAddon = new FitAddon();
   private readonly searchAddon = new SearchAddon({ highlightLimit: 500 });
@@ -167,6 +166,10 @@ export class TerminalView {
     this.terminal.clearSelection();
   }
 
+  setScreenReader(on: boolean): void {
+    this.terminal.options.screenReaderMode = on;
+  }
+
   setFontSize(size: number): void {
     this.terminal.options.fontSize = size;
     this.fit();
@@ -192,12 +195,17 @@ export class TerminalView {
     prefersDark.removeEventListener("change", this.applyTheme);
     this.element.removeEventListener("paste", this.handlePaste, true);
     this.dataListeners.clear();
+    this.gone = true;
     this.terminal.dispose();
+    // Nobody waits for a terminal that is gone.
+    for (const done of this.unparsed.splice(0)) done();
   }
 
   private makePort(): TerminalPort {
     const terminal = this.terminal;
     const view = this;
+    // They are parsed in the order in which they were written.
+    const parsed = () => view.unparsed.shift()?.();
     return {
       get cols() {
         return terminal.cols;
@@ -208,7 +216,9 @@ export class TerminalView {
       write(data, done) {
         view.counters.received += data.length;
         view.hooks.tap(data);
-        terminal.write(data, done);
+        if (view.gone) return done();
+        view.unparsed.push(done);
+        terminal.write(data, parsed);
       },
       onData(listener): Disposable {
         view.dataListeners.add(listener);
@@ -293,6 +303,8 @@ export class TerminalView {
     // Left to the browser, whose paste event carries the text without a question for permission.
     if (!mac && ours && event.code === "KeyV") return false;
     if (zoom && (event.key === "+" || event.key === "=")) return act("larger");
+    // Tab belongs to the shell: this is the keyboard's way out of the terminal.
+    if (event.ctrlKey && event.key === "F6") return act("tools");
     if (zoom && event.key === "-" && !event.shiftKey) return act("smaller");
     return true;
   }

@@ -173,7 +173,7 @@ export class MachinesView {
   /** Where the keyboard goes when the list is shown. */
   focus(): void {
     const title = this.element.querySelector("h1");
-    if (matchMedia("(pointer: fine)").matches) this.filter.focus();
+    if (!matchMedia("(pointer: coarse)").matches) this.filter.focus();
     else title?.focus();
     announce(`${this.machines.length} machines`);
   }

@@ -42,6 +42,10 @@ const SCENES: Record<string, DayflyError> = {
 
 const sceneOf = (name: string) => SCENES[name.split(".")[0] ?? ""];
 
+/** For tests: what a network does later, and what a shell was sent. */
+const mock = { tell: (_: TailnetEvent): unknown => undefined, typed: "", sizes: [] as string[] };
+(window as unknown as { mock: unknown }).mock = mock;
+
 class MockTailnet implements Tailnet {
   private open = true;
   private readonly onEvent: (event: TailnetEvent) => void;
@@ -73,8 +77,7 @@ class MockTailnet implements Tailnet {
     tell({ type: "relay", region: "fra", state: "connected" });
     tell({ type: "state", state: "running" });
     tell({ type: "machines" });
-    // For tests: what a network does later.
-    (window as unknown as { mock: unknown }).mock = { tell };
+    mock.tell = tell;
   }
 
   machines(): Machine[] {
@@ -146,11 +149,13 @@ class MockShell implements Shell {
   attach(terminal: TerminalPort): void {
     this.terminal = terminal;
     terminal.onData((text) => this.write(text));
+    terminal.onResize(({ cols, rows }) => mock.sizes.push(`${cols}x${rows}`));
     void this.print(`Linux ${this.options.host} 6.12.48 x86_64\r\n\r\nLast login: Tue Nov 24 09:41:12 from 100.64.0.3\r\n`).then(() => this.prompt());
   }
 
   write(data: Uint8Array | string): void {
     const text = typeof data === "string" ? data : new TextDecoder().decode(data);
+    mock.typed += text;
     for (const char of text) {
       if (char === "\r") {
         const line = this.line;

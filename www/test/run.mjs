@@ -1,0 +1,33 @@
+// `npm test [unit|browser]`: bundles the tests, which are TypeScript, and runs them with Node's own runner.
+
+import { spawn } from "node:child_process";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const out = await mkdtemp(join(here, "../node_modules/.dayfly-tests-"));
+const kinds = process.argv.length > 2 ? process.argv.slice(2) : ["unit", "browser"];
+try {
+  const entryPoints = [];
+  for (const kind of kinds) {
+    for (const name of await readdir(join(here, kind))) if (/\.test\.m?ts$/.test(name)) entryPoints.push(join(here, kind, name));
+  }
+  await build({ entryPoints, outdir: out, bundle: true, platform: "node", format: "esm", outExtension: { ".js": ".mjs" }, outbase: here, external: ["../serve.mjs", "../browser.mjs", "node:*"], logLevel: "warning", plugins: [helpers()] });
+  const files = entryPoints.map((path) => join(out, path.slice(here.length).replace(/\.ts$/, ".mjs")));
+  const code = await new Promise((resolve) => spawn(process.execPath, ["--test", "--test-concurrency=1", ...files], { stdio: "inherit" }).on("exit", resolve));
+  process.exitCode = code ?? 1;
+} finally {
+  await rm(out, { recursive: true, force: true });
+}
+
+/** The helpers beside this file find the page by their own place, so they are imported from there. */
+function helpers() {
+  return {
+    name: "helpers",
+    setup(bundle) {
+      bundle.onResolve({ filter: /\.\.\/(serve|browser)\.mjs$/ }, ({ path }) => ({ path: join(here, path.replace("../", "")), external: true }));
+    },
+  };
+}
