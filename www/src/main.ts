@@ -1,6 +1,7 @@
 /** The page's first script: paints the form, reads settings, and starts what they ask for. */
 
 import { App, type AppEvent } from "./app.ts";
+import { Checksum } from "./checksum.ts";
 import { combine, fetchConfig, takeFragment } from "./config.ts";
 import { engine } from "./dayfly.ts";
 import { lazy } from "./lazy.ts";
@@ -43,6 +44,9 @@ function element(id: string): HTMLElement {
   return found;
 }
 
+let checksum: Checksum | null = null;
+let stopChecksum = () => {};
+
 /** For the browser's console and for tests: looks at the running page, and types. */
 const dayfly = {
   get state() {
@@ -74,6 +78,17 @@ const dayfly = {
   /** Bytes received, characters sent, replies of the emulator refused; of the terminal in front. */
   get counters() {
     return { ...app.shells.current?.view?.counters };
+  },
+  /** Sum the output from here on, or `length` bytes after the first `after` in it. */
+  startChecksum(part?: { after?: string; length?: number }): void {
+    stopChecksum();
+    const started = new Checksum(part);
+    checksum = started;
+    stopChecksum = dayfly.tap((chunk) => started.update(chunk));
+  },
+  /** What `cksum` prints for what was summed so far. */
+  get checksum() {
+    return checksum?.result() ?? null;
   },
   /** See each chunk of output before it is drawn; returns how to stop that. */
   tap(listener: (chunk: Uint8Array) => void): () => void {

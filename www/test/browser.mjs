@@ -38,7 +38,8 @@ export class Browser {
   }
 
   async call(method, path, body) {
-    const answer = await fetch(this.base + path, { method, ...(method === "POST" ? { body: JSON.stringify(body ?? {}) } : {}) });
+    const headers = { "content-type": "application/json" };
+    const answer = await fetch(this.base + path, { method, headers, ...(method === "POST" ? { body: JSON.stringify(body ?? {}) } : {}) });
     const { value } = await answer.json();
     if (value?.error) throw new Error(`${path}: ${value.error}: ${value.message}`);
     return value;

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
+import { Checksum } from "../../src/checksum.ts";
+import { floodChunk } from "../mock/flood.ts";
 // @ts-expect-error: plain JavaScript
 import { Browser } from "../browser.mjs";
 // @ts-expect-error: plain JavaScript
@@ -240,10 +242,12 @@ test("several lines are pasted after consent, and in brackets without", async ()
 
 test("output is seen byte by byte, and Ctrl-C answers in the middle of a flood", async () => {
   await shell();
-  await browser.run("window.total = 0; window.most = 0; window.untap = dayfly.tap((chunk) => { total += chunk.length })");
+  await browser.run("dayfly.startChecksum({ after: 'flood 8\\r\\n', length: 8 * 1024 * 1024 })");
   await type("flood 8\r");
-  await browser.until("8 MiB", () => browser.run("return total >= 8 * 1024 * 1024"), 30_000);
-  await browser.run("untap()");
+  await browser.until("8 MiB", () => browser.run("return dayfly.checksum.bytes >= 8 * 1024 * 1024"), 30_000);
+  const expected = new Checksum();
+  for (let chunk = 0; chunk < 512; chunk++) expected.update(floodChunk());
+  assert.deepEqual(await browser.run("return dayfly.checksum"), expected.result());
   await browser.until("prompt", () => browser.run("return dayfly.terminalText().endsWith('#')"), 30_000);
   await type("flood 2000\r");
   await browser.until("flood", () => browser.run("return dayfly.counters.received > 10e6"), 30_000);

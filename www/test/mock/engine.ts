@@ -4,6 +4,7 @@
  * What happens is chosen by names, so that a test can bring about every state: see `SCENES` and the commands of `Shell`.
  */
 
+import { floodChunk } from "./flood.ts";
 import type { ConnectOptions, DayflyError, Engine, Exit, Machine, Shell, SshOptions, Tailnet, TailnetEvent, TerminalPort } from "../../src/dayfly.ts";
 
 const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
@@ -199,7 +200,7 @@ class MockShell implements Shell {
   }
 
   private async flood(bytes: number): Promise<void> {
-    const chunk = new Uint8Array(16 * 1024).map((_, index) => (index % 64 === 63 ? 10 : index % 64 === 62 ? 13 : 33 + (index % 90)));
+    const chunk = floodChunk();
     for (let sent = 0; sent < bytes && !this.stop; sent += chunk.length) await this.send(chunk.slice());
   }
 
