@@ -275,8 +275,8 @@ export class App {
   private shellEnded(session: Session, exit: Exit): void {
     if (session.state !== "open") return;
     session.exit = exit;
-    if (exit.error) return this.shellFailed(session, exit.error);
-    const title = exit.signal ? `Shell ended by signal ${plain(exit.signal, 20)}` : `Shell ended with status ${exit.status ?? 0}`;
+    if (exit.error && !session.closing) return this.shellFailed(session, exit.error);
+    const title = endingOf(session, exit);
     const stays = !this.settings.host && this.tailnet !== null;
     const line = h("div", {}, nodeLine("present", `${this.nodeLabel()} is still in the tailnet.`));
     const show: Action = { label: "Show the output", id: "output", run: () => this.showOutput(session) };
@@ -305,6 +305,7 @@ export class App {
 
   private disconnect(session: Session): void {
     if (session.state === "open") {
+      session.closing = true;
       session.shell?.close();
     } else {
       if (session.state === "connecting") session.state = "ended";
@@ -384,6 +385,7 @@ export class App {
     } catch (error) {
       report = { node: name, removed: false, seen: asDayflyError(error, "control").seen };
     }
+    this.drawStatus();
     const said = report.removed
       ? nodeLine("gone", `${report.node ? `The node ${plain(report.node, 63)}` : name} was removed from the tailnet at ${clock()}.`)
       : nodeLine("unsure", `The control server did not confirm that ${name} is gone${report.seen ? ` (${plain(report.seen)})` : ""}. It removes the node itself within minutes.`);
@@ -447,6 +449,7 @@ export class App {
   }
 
   private drawStatus(): void {
+    if (!this.tailnet) return this.shells.setStatus("not connected", "none");
     const waiting = this.tailnetState === "reconnecting" || this.tailnetState === "connecting";
     const where = this.region ? plain(this.region, 24) : "connected";
     const text = waiting ? "Reconnecting" : this.tailnetState === "failed" ? "Control server lost" : where;
@@ -471,4 +474,11 @@ export class App {
   private emit(event: AppEvent): void {
     for (const listener of this.listeners) listener(event);
   }
+}
+
+/** How a shell ended, in one line. */
+function endingOf({ closing }: Session, { status, signal }: Exit): string {
+  if (status !== undefined) return `Shell ended with status ${status}`;
+  if (closing) return "Disconnected";
+  return signal ? `Shell ended by signal ${plain(signal, 20)}` : "Shell ended";
 }

@@ -24,6 +24,8 @@ export interface Session {
   view: TerminalView | null;
   shell: Shell | null;
   state: "connecting" | "open" | "ended" | "failed";
+  /** The person has asked for its end. */
+  closing: boolean;
   /** Text from the server before the shell. */
   banner: string;
   exit?: Exit;
@@ -107,7 +109,7 @@ export class Shells {
     const select = h("button", { type: "button", role: "tab", class: "tab-name", aria: { controls: pane.id, selected: "false" } }, h("span", { class: "dot" }), h("span", { class: "tab-text" }, plain(host, 40)));
     const close = h("button", { type: "button", class: "tab-close", aria: { label: `Close ${host}` } }, icon("close"));
     const tab = h("div", { class: "tab", data: { state: "connecting" } }, select, close);
-    const session: Session = { id, host, user, began: new Date(), steps, overlay, pane, tab, view: null, shell: null, state: "connecting", banner: "" };
+    const session: Session = { id, host, user, began: new Date(), steps, overlay, pane, tab, view: null, shell: null, state: "connecting", closing: false, banner: "" };
     select.addEventListener("click", () => this.select(session));
     close.addEventListener("click", () => this.hooks.disconnect(session));
     this.sessions.push(session);
@@ -194,7 +196,8 @@ export class Shells {
     }
   }
 
-  setStatus(text: string, tone: "good" | "wait" | "bad"): void {
+  setStatus(text: string, tone: "good" | "wait" | "bad" | "none"): void {
+    this.element.dataset.connection = tone;
     this.status.textContent = text;
     this.status.dataset.tone = tone;
   }
@@ -221,7 +224,10 @@ export class Shells {
 
   private terminalHooks(session: Session): TerminalHooks {
     return {
-      tap: (chunk) => this.hooks.tap(chunk),
+      tap: (chunk) => {
+        if (session.view?.counters.received === chunk.length) performance.mark("dayfly:prompt");
+        this.hooks.tap(chunk);
+      },
       confirmPaste: (text) => askPaste(preview(text), text.split("\r").filter(Boolean).length),
       offerClipboard: (text) => {
         const size = text.length === 1 ? "one character" : `${text.length} characters`;

@@ -3,7 +3,7 @@
  *
  * Programs ask terminals questions, and the answers arrive at the shell as if they had been typed. A hostile program
  * that can choose an answer's contents can type commands. So whatever the emulator emits passes an allow-list: keys,
- * mouse, focus, and answers that are made of numbers only. Titles, colours, settings and names are never told.
+ * mouse, focus, and answers that are made of numbers only. Titles, settings and names are never told.
  */
 
 const ESC = "\x1b";
@@ -26,12 +26,16 @@ const CSI: readonly RegExp[] = [
   /^20[01]~$/, // bracketed paste's ends
 ];
 
+/** A colour of the palette, or of text, background and cursor: how programs learn whether the page is light or dark. */
+const COLOR = /^\x1b\](4;\d{1,3}|1[0-2]);rgb:[0-9a-f]{4}\/[0-9a-f]{4}\/[0-9a-f]{4}\x1b\\$/;
+
 /** Whether the emulator may send this, which is neither pasted nor composed by the page itself. */
 export function mayBeSent(text: string): boolean {
   if (!text.startsWith(ESC)) return true;
   // Escape alone; Alt with a key; SS3 with a key.
   if (text.length <= 2) return true;
   if (/^\x1bO[A-DFHMP-Sj-y]$/.test(text) || /^\x1b\x1b(\[|O)[A-D]$/.test(text)) return true;
+  if (COLOR.test(text)) return true;
   if (text.startsWith(`${ESC}[`)) {
     const rest = text.slice(2);
     return CSI.some((form) => form.test(rest));

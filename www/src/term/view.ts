@@ -71,7 +71,6 @@ export class TerminalView {
       fontWeightBold: "600",
       lineHeight: 1.15,
       macOptionIsMeta: false,
-      minimumContrastRatio: 3,
       rescaleOverlappingGlyphs: true,
       screenReaderMode: options.screenReader,
       scrollback: SCROLLBACK,
@@ -248,8 +247,6 @@ export class TerminalView {
   /** Questions whose answers would carry what a program has set: they are not even put to the emulator. */
   private refuseQueries(): void {
     const { parser } = this.terminal;
-    const asks = (data: string) => data.split(";").includes("?");
-    for (const color of [4, 10, 11, 12]) parser.registerOscHandler(color, asks);
     parser.registerDcsHandler({ intermediates: "$", final: "q" }, () => true);
     parser.registerCsiHandler({ prefix: ">", final: "q" }, () => true);
     parser.registerOscHandler(52, (data) => {

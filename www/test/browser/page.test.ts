@@ -183,7 +183,7 @@ test("a banner's web address is a link", async () => {
 
 test("a hostile program gets no answer that it could choose, and no clipboard", async () => {
   await shell();
-  const questions = ["\\u001b]52;c;?\\u0007", "\\u001b[21t", "\\u001b[20t", "\\u001bP$qm\\u001b\\\\", "\\u001b]11;?\\u0007", "\\u001b]4;1;?\\u0007", "\\u001b[>q", "\\u001b]0;$(reboot)\\u0007\\u001b[21t"];
+  const questions = ["\\u001b]52;c;?\\u0007", "\\u001b[21t", "\\u001b[20t", "\\u001bP$qm\\u001b\\\\", "\\u001b[>q", "\\u001b]0;$(reboot)\\u0007\\u001b[21t"];
   await browser.run("mock.typed = ''");
   const line = `raw ${questions.join("")}done`;
   await type(`${line}\r`);
@@ -192,8 +192,8 @@ test("a hostile program gets no answer that it could choose, and no clipboard", 
   assert.equal(await browser.run("return document.querySelector('.notice')"), null);
   // What is harmless is answered, or programs would wait.
   await browser.run("mock.typed = ''");
-  await type("raw \\u001b[c\\u001b[6n\r");
-  await browser.until("answers", () => browser.run("return /\\x1b\\[\\?1;2c\\x1b\\[\\d+;\\d+R/.test(mock.typed)"));
+  await type("raw \\u001b[c\\u001b[6n\\u001b]11;?\\u0007\r");
+  await browser.until("answers", () => browser.run("return /\\x1b\\[\\?1;2c\\x1b\\[\\d+;\\d+R\\x1b\\]11;rgb:/.test(mock.typed)"));
 });
 
 test("a program's offer for the clipboard waits for consent", async () => {

@@ -13,14 +13,15 @@ test("keys, mouse and focus pass", () => {
 });
 
 test("answers of numbers pass", () => {
-  for (const text of ["[?1;2c", "[>0;276;0c", "[0n", "[24;80R", "[?24;80R", "[?2004;1$y", "[8;24;80t"]) assert.ok(mayBeSent(ESC + text), text);
+  for (const text of ["[?1;2c", "[>0;276;0c", "[0n", "[24;80R", "[?24;80R", "[?2004;1$y", "[8;24;80t", "]11;rgb:fdfd/fcfc/fafa\x1b\\", "]4;255;rgb:0000/ffff/00aa\x1b\\"]) assert.ok(mayBeSent(ESC + text), text);
 });
 
 test("answers that carry text do not", () => {
   const answers = [
     `${ESC}]l;rm -rf ~${ESC}\\`,
     `${ESC}]L;title${ESC}\\`,
-    `${ESC}]11;rgb:ffff/ffff/ffff${ESC}\\`,
+    `${ESC}]11;rgb:ffff/ffff/rm -rf${ESC}\\`,
+    `${ESC}]4;1;rgb:ffff/ffff/ffff${ESC}\\\r`,
     `${ESC}]52;c;c2VjcmV0${ESC}\\`,
     `${ESC}P1$r0m${ESC}\\`,
     `${ESC}P>|xterm.js(6.0.0)${ESC}\\`,
