@@ -223,7 +223,37 @@ export function engine(): Promise<Engine> {
       setTimeout(() => window.wasmBindings || fail(seen), 2000);
     });
     look();
+    if (!window.wasmBindings && !hasLoader()) {
+      start().then(
+        (module) => {
+          window.wasmBindings = module;
+          look();
+        },
+        (error: unknown) => fail(error instanceof Error ? error.message : String(error)),
+      );
+    }
   }));
+}
+
+/** Whether the page brings a script that starts the module: Trunk's, or a test's. */
+function hasLoader(): boolean {
+  return document.querySelectorAll('script[type="module"]').length > 1;
+}
+
+/**
+ * Start the module that Trunk's preloads in the head name, with their integrity.
+ *
+ * Trunk's own loader fetches the wasm without one, and browsers don't check it on a preload of this kind: a changed
+ * module would run. The glue is checked by its module preload, as in `lazy.ts`.
+ */
+async function start(): Promise<Engine> {
+  const wasm = document.querySelector<HTMLLinkElement>('link[rel="preload"][as="fetch"][type="application/wasm"]');
+  const glue = document.querySelector<HTMLLinkElement>('link[rel="modulepreload"]');
+  if (!wasm || !glue) throw new Error("the page names no WebAssembly module");
+  const response = fetch(wasm.href, { integrity: wasm.integrity, credentials: "same-origin" });
+  const module = (await import(glue.href)) as Engine & { default(from: { module_or_path: Promise<Response> }): Promise<unknown> };
+  await module.default({ module_or_path: response });
+  return module;
 }
 
 let started: Promise<Engine> | undefined;

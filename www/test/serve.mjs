@@ -44,6 +44,7 @@ export async function serve({ config = null, port = 0 } = {}) {
   await new Promise((resolve) => server.listen(port, "127.0.0.1", resolve));
   return {
     url: `http://127.0.0.1:${server.address().port}/`,
+    dir,
     setConfig: (next) => (state.config = next),
     /** Serve a file with one byte more, as somebody who got at the server would. */
     tamper: (name) => (state.tampered = name),

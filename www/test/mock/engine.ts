@@ -135,7 +135,7 @@ const HIGH_WATER = 128 * 1024;
 class MockShell implements Shell {
   readonly exit: Promise<Exit>;
   private finish: (exit: Exit) => void = () => {};
-  private terminal: TerminalPort | null = null;
+  terminal: TerminalPort | null = null;
   private line = "";
   private pending = 0;
   private stop = false;
