@@ -6,8 +6,13 @@
 pub mod control;
 pub mod derp;
 pub mod disco;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod key;
 pub mod nacl;
 pub mod stun;
 pub mod ts2021;
 pub mod tsmp;
+
+#[cfg(test)]
+mod testing;

@@ -1,1 +1,0 @@
-//! Curve25519 keys and their text forms.
