@@ -45,7 +45,10 @@ pub fn stun_request(bytes: &[u8]) {
 
 pub fn stun_response(bytes: &[u8]) {
     if let Ok((tx_id, address)) = crate::stun::parse_response(bytes) {
-        assert_eq!(crate::stun::parse_response(crate::stun::response(&tx_id, address).as_ref()), Ok((tx_id, address)));
+        assert_eq!(
+            crate::stun::parse_response(crate::stun::response(&tx_id, address).as_ref()),
+            Ok((tx_id, address))
+        );
     }
 }
 

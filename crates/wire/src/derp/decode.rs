@@ -94,7 +94,9 @@ const fn limits(kind: FrameType, receiver: Receiver) -> (usize, usize) {
         (Receiver::Client, FrameType::NOTE_PREFERRED) => (1, MAX_FRAME_LEN),
         (Receiver::Server, FrameType::WATCH_CONNS) => (0, 0),
         (Receiver::Server, FrameType::CLOSE_PEER) => (KEY_LEN, KEY_LEN),
-        (_, FrameType::PEER_GONE | FrameType::PEER_PRESENT | FrameType::CLOSE_PEER) => (KEY_LEN, MAX_FRAME_LEN),
+        (_, FrameType::PEER_GONE | FrameType::PEER_PRESENT | FrameType::CLOSE_PEER) => {
+            (KEY_LEN, MAX_FRAME_LEN)
+        }
         (_, FrameType::RESTARTING) => (8, MAX_FRAME_LEN),
         _ => (0, MAX_FRAME_LEN),
     }
@@ -177,7 +179,10 @@ impl<'a> Frame<'a> {
             FrameType::PEER_GONE => Self::PeerGone {
                 peer: payload.key()?,
                 // Old servers sent no reason.
-                reason: payload.rest.first().map_or(PeerGoneReason::DISCONNECTED, |reason| PeerGoneReason(*reason)),
+                reason: payload
+                    .rest
+                    .first()
+                    .map_or(PeerGoneReason::DISCONNECTED, |reason| PeerGoneReason(*reason)),
             },
             FrameType::PEER_PRESENT => Self::peer_present(payload)?,
             FrameType::FORWARD_PACKET => {
@@ -188,7 +193,9 @@ impl<'a> Frame<'a> {
             FrameType::PING => Self::Ping(*payload.take()?),
             FrameType::PONG => Self::Pong(*payload.take()?),
             FrameType::HEALTH => Self::Health(payload.rest),
-            FrameType::RESTARTING => Self::Restarting { reconnect_in: payload.millis()?, try_for: payload.millis()? },
+            FrameType::RESTARTING => {
+                Self::Restarting { reconnect_in: payload.millis()?, try_for: payload.millis()? }
+            }
             _ => Self::Unknown { kind, payload: payload.rest },
         })
     }

@@ -8,8 +8,8 @@ use rand_core::CryptoRng;
 use thiserror::Error;
 
 use super::{
-    ClientInfo, FrameType, HEADER_LEN, InfoError, MAGIC, MAX_PACKET_LEN, PeerGoneReason, PeerPresentFlags, ServerInfo,
-    info,
+    ClientInfo, FrameType, HEADER_LEN, InfoError, MAGIC, MAX_PACKET_LEN, PeerGoneReason, PeerPresentFlags,
+    ServerInfo, info,
 };
 use crate::key::{KEY_LEN, NodePrivate, NodePublic};
 use crate::nacl::SharedKey;
@@ -128,7 +128,12 @@ pub fn put_peer_gone(out: &mut impl BufMut, peer: &NodePublic, reason: PeerGoneR
 }
 
 /// Appends PeerPresent (0x09) in its longest form; IPv4 addresses go in IPv6's notation.
-pub fn put_peer_present(out: &mut impl BufMut, peer: &NodePublic, address: SocketAddr, flags: PeerPresentFlags) {
+pub fn put_peer_present(
+    out: &mut impl BufMut,
+    peer: &NodePublic,
+    address: SocketAddr,
+    flags: PeerPresentFlags,
+) {
     let ip = match address.ip() {
         IpAddr::V4(ip) => ip.to_ipv6_mapped(),
         IpAddr::V6(ip) => ip,

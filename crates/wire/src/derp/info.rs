@@ -35,7 +35,12 @@ pub enum InfoError {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct ClientInfo {
     /// The secret that the relays of one mesh share.
-    #[serde(rename = "meshKey", default, skip_serializing_if = "Option::is_none", deserialize_with = "mesh_key")]
+    #[serde(
+        rename = "meshKey",
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "mesh_key"
+    )]
     pub mesh_key: Option<MeshKey>,
     /// The protocol version, 2; 0 when absent.
     #[serde(default, skip_serializing_if = "is_zero")]

@@ -13,9 +13,9 @@ mod info;
 pub use crate::disco::looks_like_disco;
 pub use decode::{Decoded, FrameError, Header, Receiver, decode};
 pub use encode::{
-    PacketTooLong, put_client_info, put_close_peer, put_forward_packet, put_health, put_keep_alive, put_note_preferred,
-    put_peer_gone, put_peer_present, put_ping, put_pong, put_recv_packet, put_restarting, put_send_packet,
-    put_server_info, put_server_key, put_watch_conns, recv_packet_head,
+    PacketTooLong, put_client_info, put_close_peer, put_forward_packet, put_health, put_keep_alive,
+    put_note_preferred, put_peer_gone, put_peer_present, put_ping, put_pong, put_recv_packet, put_restarting,
+    put_send_packet, put_server_info, put_server_key, put_watch_conns, recv_packet_head,
 };
 pub use frame::{Frame, FrameType, PeerGoneReason, PeerPresentFlags};
 pub use info::{ClientInfo, InfoError, MeshKey, ServerInfo, open_client_info, open_server_info};

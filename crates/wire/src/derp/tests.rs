@@ -20,10 +20,15 @@ fn known() -> Vec<(Frame<'static>, Vec<u8>, String)> {
         out
     };
     let address = "192.0.2.7:443".parse().unwrap();
-    let (gone, flags) = (PeerGoneReason::NOT_HERE, PeerPresentFlags::REGULAR.union(PeerPresentFlags::NOT_IDEAL));
+    let (gone, flags) =
+        (PeerGoneReason::NOT_HERE, PeerPresentFlags::REGULAR.union(PeerPresentFlags::NOT_IDEAL));
     let (soon, long) = (Duration::from_millis(1500), Duration::from_secs(60));
     vec![
-        (Frame::ServerKey { key: KEY }, made(&|b| put_server_key(b, &KEY)), format!("01 00000028 44455250f09f9491 {k}")),
+        (
+            Frame::ServerKey { key: KEY },
+            made(&|b| put_server_key(b, &KEY)),
+            format!("01 00000028 44455250f09f9491 {k}"),
+        ),
         (
             Frame::SendPacket { dst: KEY, data: b"abc" },
             made(&|b| put_send_packet(b, &KEY, b"abc").unwrap()),
@@ -35,7 +40,11 @@ fn known() -> Vec<(Frame<'static>, Vec<u8>, String)> {
             format!("05 00000020 {k}"),
         ),
         (Frame::KeepAlive, made(&|b| put_keep_alive(b)), "06 00000000".into()),
-        (Frame::NotePreferred { home: true }, made(&|b| put_note_preferred(b, true)), "07 00000001 01".into()),
+        (
+            Frame::NotePreferred { home: true },
+            made(&|b| put_note_preferred(b, true)),
+            "07 00000001 01".into(),
+        ),
         (
             Frame::PeerGone { peer: KEY, reason: gone },
             made(&|b| put_peer_gone(b, &KEY, gone)),
@@ -111,10 +120,15 @@ fn greetings_have_tailscales_field_names() {
     assert_eq!(serde_json::to_string(&ServerInfo::default()).unwrap(), r#"{"version":2}"#);
     let mesh = "cd".repeat(32);
     let read: ClientInfo =
-        serde_json::from_str(&format!(r#"{{"meshKey":"{mesh}","version":2,"IsProber":true,"New":[]}}"#)).unwrap();
+        serde_json::from_str(&format!(r#"{{"meshKey":"{mesh}","version":2,"IsProber":true,"New":[]}}"#))
+            .unwrap();
     assert_eq!(read.mesh_key, MeshKey::parse(&mesh));
     assert!(read.is_prober && !read.can_ack_pings);
-    for none in [r#"{"meshKey":""}"#.to_owned(), r#"{"meshKey":null}"#.into(), format!(r#"{{"meshKey":"{}"}}"#, "0".repeat(64))] {
+    for none in [
+        r#"{"meshKey":""}"#.to_owned(),
+        r#"{"meshKey":null}"#.into(),
+        format!(r#"{{"meshKey":"{}"}}"#, "0".repeat(64)),
+    ] {
         assert_eq!(serde_json::from_str::<ClientInfo>(&none).unwrap().mesh_key, None);
     }
     assert!(serde_json::from_str::<ClientInfo>(r#"{"meshKey":"12"}"#).is_err());

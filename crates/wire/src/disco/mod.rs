@@ -148,7 +148,8 @@ impl Message {
             CALL_ME_MAYBE => {
                 let (addresses, rest) = body.as_chunks();
                 // A body that does not divide into addresses carries none.
-                let endpoints = if rest.is_empty() { addresses.iter().map(read_address).collect() } else { Vec::new() };
+                let endpoints =
+                    if rest.is_empty() { addresses.iter().map(read_address).collect() } else { Vec::new() };
                 Self::CallMeMaybe { endpoints }
             }
             kind => Self::Unknown { kind },
@@ -183,7 +184,12 @@ impl Message {
     }
 
     /// Makes the packet that brings this message from `sender` to the peer that `shared` was made with.
-    pub fn seal(&self, sender: &DiscoPublic, shared: &SharedKey, rng: &mut (impl CryptoRng + ?Sized)) -> Vec<u8> {
+    pub fn seal(
+        &self,
+        sender: &DiscoPublic,
+        shared: &SharedKey,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Vec<u8> {
         let plaintext = self.plaintext();
         let mut packet = Vec::with_capacity(MAGIC.len() + KEY_LEN + crate::nacl::OVERHEAD + plaintext.len());
         packet.extend_from_slice(&MAGIC);

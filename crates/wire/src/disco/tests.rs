@@ -25,9 +25,7 @@ fn messages_have_the_bytes_of_tailscales_disco() {
     let call = Message::CallMeMaybe {
         endpoints: vec!["1.2.3.4:567".parse().unwrap(), "[2001::3456]:789".parse().unwrap()],
     };
-    let expected = hex(
-        "0300 00000000000000000000ffff01020304 0237 20010000000000000000000000003456 0315",
-    );
+    let expected = hex("0300 00000000000000000000ffff01020304 0237 20010000000000000000000000003456 0315");
     assert_eq!(call.plaintext(), expected);
     assert_eq!(Message::parse(&expected), Ok(call));
 }

@@ -72,7 +72,10 @@ fn json_is_the_text_and_works_as_a_map_key() {
     let map = std::collections::BTreeMap::from([(key, key)]);
     let json = serde_json::to_string(&map).unwrap();
     assert_eq!(json, format!("{{\"{key}\":\"{key}\"}}"));
-    assert_eq!(serde_json::from_str::<std::collections::BTreeMap<NodePublic, NodePublic>>(&json).unwrap(), map);
+    assert_eq!(
+        serde_json::from_str::<std::collections::BTreeMap<NodePublic, NodePublic>>(&json).unwrap(),
+        map
+    );
     assert!(serde_json::from_str::<NodePublic>("\"nodekey:1\"").is_err());
 }
 

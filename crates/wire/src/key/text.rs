@@ -36,8 +36,10 @@ pub enum ParseKeyError {
 /// Reads `prefix` and 64 digits.
 pub(super) fn parse(prefix: &'static str, text: &str) -> Result<[u8; KEY_LEN], ParseKeyError> {
     let digits = text.strip_prefix(prefix).ok_or(ParseKeyError::WrongPrefix { expected: prefix })?;
-    let digits: &[u8; 2 * KEY_LEN] =
-        digits.as_bytes().try_into().map_err(|_| ParseKeyError::WrongLength { prefix, digits: digits.len() })?;
+    let digits: &[u8; 2 * KEY_LEN] = digits
+        .as_bytes()
+        .try_into()
+        .map_err(|_| ParseKeyError::WrongLength { prefix, digits: digits.len() })?;
     decode_hex(digits).map_err(|position| ParseKeyError::NotHex { prefix, position })
 }
 

@@ -16,7 +16,10 @@ fn request_is_byte_for_byte_tailscales() {
 fn responses_are_byte_for_byte_tailscales() {
     for (address, bytes) in [
         ("192.0.2.1:32853", "0101000c2112a4420102030405060708090a0b0c002000080001a147e112a643"),
-        ("[2001:db8::1234]:41641", "010100182112a4420102030405060708090a0b0c00200014000283bb0113a9fa0102030405060708090a1938"),
+        (
+            "[2001:db8::1234]:41641",
+            "010100182112a4420102030405060708090a0b0c00200014000283bb0113a9fa0102030405060708090a1938",
+        ),
     ] {
         let address = address.parse().unwrap();
         assert_eq!(response(&TX_ID, address).as_ref(), hex(bytes));

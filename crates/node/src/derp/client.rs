@@ -1,0 +1,339 @@
+//! The client's side of a DERP connection.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use dayfly_wire::derp::{
+    self, ClientInfo, Frame, FrameError, FrameType, HEADER_LEN, Header, InfoError, PacketTooLong,
+    PeerGoneReason, Receiver, ServerInfo,
+};
+use dayfly_wire::key::{KEY_LEN, NodePrivate, NodePublic};
+use dayfly_wire::nacl::SharedKey;
+use rand_core::CryptoRng;
+
+/// How long the greetings may take; derper gives up after as long.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a server may be silent: twice its keep-alive interval (Tailscale `derp/derp_client.go`).
+const READ_TIMEOUT: Duration = Duration::from_secs(120);
+/// How many bytes may wait in [`Client::transmit`]. Packets beyond it are refused.
+pub const TRANSMIT_CAP: usize = 1 << 20;
+/// Room above [`TRANSMIT_CAP`] for pongs, so that a server's Pings are answered while packets wait.
+const PONG_RESERVE: usize = 4 << 10;
+
+/// Why a connection is of no further use.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The server sent what is not DERP, or more than DERP allows.
+    #[error("the relay broke the protocol: {0}")]
+    Frame(#[from] FrameError),
+    /// The server's greeting was not sealed by the key that it told, or ours could not be made.
+    #[error("the relay's greeting is wrong: {0}")]
+    Greeting(#[from] InfoError),
+    /// Something else came where the greetings should be.
+    #[error("the relay sent a frame of type {:#04x} before its greeting was complete", kind.0)]
+    Unexpected {
+        /// The frame's type.
+        kind: FrameType,
+    },
+    /// The greetings took longer than 10 s.
+    #[error("the relay did not complete its greeting in 10 s")]
+    HandshakeTimedOut,
+    /// Nothing came for 120 s.
+    #[error("the relay was silent for 120 s")]
+    TimedOut,
+}
+
+/// Why a packet was not queued. It is dropped then, as on any network.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum SendError {
+    /// The greetings are not complete.
+    #[error("the relay connection is not ready")]
+    NotReady,
+    /// [`TRANSMIT_CAP`] bytes wait to be written already.
+    #[error("too much waits to be written to the relay")]
+    Full,
+    /// The relay told how much it takes, and this is more.
+    #[error("the relay takes no more than {bytes_per_second} bytes a second")]
+    RateLimited {
+        /// The relay's limit.
+        bytes_per_second: u64,
+    },
+    /// The packet is longer than DERP relays.
+    #[error(transparent)]
+    TooLong(#[from] PacketTooLong),
+}
+
+/// What [`Client::handle`] made of some bytes.
+#[derive(Debug)]
+pub struct Progress<'a> {
+    /// How many bytes from the front of the buffer are done with. With 0 and no event, more bytes are needed.
+    pub consumed: usize,
+    /// What they told, if they are of interest outside.
+    pub event: Option<Event<'a>>,
+}
+
+/// What a relay told.
+#[derive(Debug, Eq, PartialEq)]
+pub enum Event<'a> {
+    /// The greetings are complete: packets may be sent.
+    Ready {
+        /// The relay's key.
+        server_key: NodePublic,
+        /// The relay's version and its limits for this client.
+        info: ServerInfo,
+    },
+    /// A peer's packet, in the buffer that was handed in.
+    Packet {
+        /// Whom the packet is from, as the relay knows it.
+        src: NodePublic,
+        /// The packet, to be decrypted where it lies.
+        data: &'a mut [u8],
+    },
+    /// A peer cannot be reached over this relay.
+    PeerGone {
+        /// The peer.
+        peer: NodePublic,
+        /// Whether it left or was never here.
+        reason: PeerGoneReason,
+    },
+    /// What is wrong with this connection, such as another one with the same key; empty when all is well again.
+    Health(String),
+    /// The relay is about to restart.
+    Restarting {
+        /// When to connect again.
+        reconnect_in: Duration,
+        /// For how long to go on trying.
+        try_for: Duration,
+    },
+    /// The answer to [`Client::ping`].
+    Pong([u8; 8]),
+}
+
+/// How far the greetings are.
+#[derive(Debug)]
+enum State {
+    AwaitServerKey,
+    AwaitServerInfo { server_key: NodePublic, shared: SharedKey },
+    Ready,
+}
+
+/// One connection to a relay.
+///
+/// Input: [`handle`](Self::handle) with what was read, in a loop; [`handle_timeout`](Self::handle_timeout) once
+/// [`poll_timeout`](Self::poll_timeout) has passed. Output: what [`transmit`](Self::transmit) holds after any
+/// call. After an error the connection is to be closed and the client dropped.
+#[derive(Debug)]
+pub struct Client {
+    node_key: NodePrivate,
+    state: State,
+    /// When the greetings have to be complete, or when the server has been silent too long.
+    deadline: Duration,
+    /// The time of the last call that told it.
+    now: Duration,
+    transmit: BytesMut,
+    rate: Option<TokenBucket>,
+}
+
+impl Client {
+    /// Starts a connection that has just been opened at `now`. `node_key` is the address on the relay.
+    pub fn new(node_key: NodePrivate, now: Duration) -> Self {
+        Self {
+            node_key,
+            state: State::AwaitServerKey,
+            deadline: now + HANDSHAKE_TIMEOUT,
+            now,
+            transmit: BytesMut::new(),
+            rate: None,
+        }
+    }
+
+    /// Whether the greetings are complete.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.state, State::Ready)
+    }
+
+    /// Takes the first frame off `data`, what was read and not yet consumed.
+    ///
+    /// Frames that tell nothing of interest are consumed without an event; a server's Ping is answered.
+    ///
+    /// # Errors
+    /// When the server does not speak DERP or broke its rules.
+    pub fn handle<'a>(
+        &mut self,
+        data: &'a mut [u8],
+        now: Duration,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Progress<'a>, ClientError> {
+        self.now = now;
+        let Some(header) = data.first_chunk::<HEADER_LEN>().copied().map(Header::parse) else {
+            return Ok(Progress { consumed: 0, event: None });
+        };
+        header.check(Receiver::Client)?;
+        let consumed = HEADER_LEN + header.len;
+        let Some(payload) = data.get_mut(HEADER_LEN..consumed) else {
+            return Ok(Progress { consumed: 0, event: None });
+        };
+        let event = match &self.state {
+            State::AwaitServerKey => {
+                self.server_key(header.kind, payload, rng)?;
+                None
+            }
+            State::AwaitServerInfo { server_key, shared } => {
+                let server_key = *server_key;
+                match Frame::parse(header.kind, payload)? {
+                    Frame::ServerInfo { sealed } => {
+                        let info = derp::open_server_info(shared, sealed)?;
+                        self.rate = TokenBucket::new(&info, now);
+                        self.state = State::Ready;
+                        self.deadline = now + READ_TIMEOUT;
+                        Some(Event::Ready { server_key, info })
+                    }
+                    Frame::KeepAlive | Frame::Unknown { .. } => None,
+                    _ => return Err(ClientError::Unexpected { kind: header.kind }),
+                }
+            }
+            State::Ready => {
+                self.deadline = now + READ_TIMEOUT;
+                self.frame(header.kind, payload)?
+            }
+        };
+        Ok(Progress { consumed, event })
+    }
+
+    /// Answers the server's greeting with ours.
+    fn server_key(
+        &mut self,
+        kind: FrameType,
+        payload: &[u8],
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<(), ClientError> {
+        let Frame::ServerKey { key } = Frame::parse(kind, payload)? else {
+            return Err(ClientError::Unexpected { kind });
+        };
+        let shared = self.node_key.shared(&key);
+        derp::put_client_info(&mut self.transmit, &self.node_key, &key, &ClientInfo::default(), rng)?;
+        self.state = State::AwaitServerInfo { server_key: key, shared };
+        Ok(())
+    }
+
+    /// A frame after the greetings.
+    fn frame<'a>(
+        &mut self,
+        kind: FrameType,
+        payload: &'a mut [u8],
+    ) -> Result<Option<Event<'a>>, ClientError> {
+        if kind == FrameType::RECV_PACKET {
+            // Taken apart here, for the codec hands out shared borrows only.
+            let short = FrameError::TooShort { kind, len: payload.len(), min: KEY_LEN };
+            let (src, data) = payload.split_first_chunk_mut().ok_or(short)?;
+            return Ok(Some(Event::Packet { src: NodePublic::from_bytes(*src), data }));
+        }
+        Ok(match Frame::parse(kind, payload)? {
+            Frame::PeerGone { peer, reason } => Some(Event::PeerGone { peer, reason }),
+            Frame::Health(text) => Some(Event::Health(String::from_utf8_lossy(text).into_owned())),
+            Frame::Restarting { reconnect_in, try_for } => Some(Event::Restarting { reconnect_in, try_for }),
+            Frame::Pong(payload) => Some(Event::Pong(payload)),
+            Frame::Ping(payload) => {
+                if self.transmit.len() < TRANSMIT_CAP + PONG_RESERVE {
+                    derp::put_pong(&mut self.transmit, payload);
+                }
+                None
+            }
+            _ => None,
+        })
+    }
+
+    /// Queues a packet for `dst`.
+    ///
+    /// # Errors
+    /// When the packet cannot be sent now; it is dropped, and nothing is queued.
+    pub fn send_packet(&mut self, dst: &NodePublic, data: &[u8]) -> Result<(), SendError> {
+        let len = HEADER_LEN + KEY_LEN + data.len();
+        if !self.is_ready() {
+            return Err(SendError::NotReady);
+        }
+        if self.transmit.len() + len > TRANSMIT_CAP {
+            return Err(SendError::Full);
+        }
+        if data.len() > derp::MAX_PACKET_LEN {
+            return Err(PacketTooLong { len: data.len() }.into());
+        }
+        if let Some(rate) = &mut self.rate
+            && !rate.take(len, self.now)
+        {
+            return Err(SendError::RateLimited { bytes_per_second: rate.bytes_per_second });
+        }
+        Ok(derp::put_send_packet(&mut self.transmit, dst, data)?)
+    }
+
+    /// Tells the relay whether it is this node's home. Does nothing before [`Event::Ready`].
+    pub fn note_preferred(&mut self, home: bool) {
+        if self.is_ready() {
+            derp::put_note_preferred(&mut self.transmit, home);
+        }
+    }
+
+    /// Asks the relay for an [`Event::Pong`] with `payload`. Does nothing before [`Event::Ready`].
+    pub fn ping(&mut self, payload: [u8; 8]) {
+        if self.is_ready() {
+            derp::put_ping(&mut self.transmit, payload);
+        }
+    }
+
+    /// The bytes that wait to be written; what was written is to be taken off the front.
+    pub fn transmit(&mut self) -> &mut BytesMut {
+        &mut self.transmit
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has to be called.
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        Some(self.deadline)
+    }
+
+    /// Tells the time, which also lets the relay's rate limit refill.
+    ///
+    /// # Errors
+    /// When the greetings took too long or the relay has been silent too long.
+    pub fn handle_timeout(&mut self, now: Duration) -> Result<(), ClientError> {
+        self.now = now;
+        if now < self.deadline {
+            return Ok(());
+        }
+        Err(if self.is_ready() { ClientError::TimedOut } else { ClientError::HandshakeTimedOut })
+    }
+}
+
+/// What a relay that limits its clients still takes from this one.
+#[derive(Debug)]
+struct TokenBucket {
+    bytes_per_second: u64,
+    burst: u64,
+    /// What may be sent at [`Self::at`], in bytes.
+    tokens: u64,
+    at: Duration,
+}
+
+impl TokenBucket {
+    /// The limit that a server told, if it told one. The bucket starts full.
+    fn new(info: &ServerInfo, now: Duration) -> Option<Self> {
+        let &ServerInfo { bytes_per_second, bytes_burst: burst, .. } = info;
+        (bytes_per_second > 0).then_some(Self { bytes_per_second, burst, tokens: burst, at: now })
+    }
+
+    /// Takes `len` bytes, or tells that they are too many.
+    fn take(&mut self, len: usize, now: Duration) -> bool {
+        const NANOS: u128 = 1_000_000_000;
+        let rate = u128::from(self.bytes_per_second);
+        let refill = now.saturating_sub(self.at).as_nanos().saturating_mul(rate) / NANOS;
+        if refill > 0 {
+            let tokens = refill.saturating_add(self.tokens.into()).min(self.burst.into());
+            self.tokens = u64::try_from(tokens).unwrap_or(self.burst);
+            self.at = now;
+        }
+        match self.tokens.checked_sub(len as u64) {
+            Some(rest) => self.tokens = rest,
+            None => return false,
+        }
+        true
+    }
+}

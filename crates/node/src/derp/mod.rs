@@ -1,0 +1,11 @@
+//! One connection to a DERP relay, sans-IO.
+//!
+//! [`Client`] takes the bytes that a relay sent and gives back packets and other events; what is to be written
+//! waits in [`Client::transmit`]. When to connect, to which region and over what is decided by the driver.
+
+mod client;
+
+#[cfg(test)]
+mod tests;
+
+pub use client::{Client, ClientError, Event, Progress, SendError, TRANSMIT_CAP};
