@@ -2,8 +2,6 @@
 //!
 //! Each function reads its input with one parser and asserts what must hold of anything that the parser takes.
 
-#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
 use crate::derp::{Frame, HEADER_LEN, Receiver};
 use crate::key::{ChallengePublic, DiscoPublic, MachinePublic, NodePrivate, NodePublic};
 
@@ -23,26 +21,31 @@ fn derp_frames(bytes: &[u8], receiver: Receiver) {
     }
 }
 
+/// A stream of DERP frames at a client.
 pub fn derp_client_frames(bytes: &[u8]) {
     derp_frames(bytes, Receiver::Client);
 }
 
+/// A stream of DERP frames at a relay.
 pub fn derp_server_frames(bytes: &[u8]) {
     derp_frames(bytes, Receiver::Server);
 }
 
+/// A disco packet, and what is inside of one.
 pub fn disco(bytes: &[u8]) {
     let envelope = crate::disco::Envelope::parse(bytes);
     assert_eq!(envelope.is_ok(), crate::disco::looks_like_disco(bytes));
     let _ = crate::disco::Message::parse(bytes);
 }
 
+/// A STUN request at a relay.
 pub fn stun_request(bytes: &[u8]) {
     if crate::stun::parse_request(bytes).is_ok() {
         assert!(crate::stun::looks_like_stun(bytes));
     }
 }
 
+/// A STUN response at a node.
 pub fn stun_response(bytes: &[u8]) {
     if let Ok((tx_id, address)) = crate::stun::parse_response(bytes) {
         assert_eq!(
@@ -52,6 +55,7 @@ pub fn stun_response(bytes: &[u8]) {
     }
 }
 
+/// The text of a key.
 pub fn keys(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     if let Ok(key) = text.parse::<NodePublic>() {
@@ -64,6 +68,7 @@ pub fn keys(bytes: &[u8]) {
     let _ = serde_json::from_slice::<NodePublic>(bytes);
 }
 
+/// A TSMP message.
 pub fn tsmp(bytes: &[u8]) {
     if let Ok(message) = crate::tsmp::Message::parse(bytes) {
         let mut again = Vec::new();
