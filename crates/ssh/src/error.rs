@@ -1,0 +1,205 @@
+//! What can go wrong, each with what was seen.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use crate::host_key::HostKey;
+use crate::interaction::Method;
+
+/// A part of connecting, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Both sides name their software (RFC 4253 section 4.2).
+    VersionExchange,
+    /// Keys are agreed and the server proves its host key (RFC 4253 sections 7 and 8).
+    KeyExchange,
+    /// The server decides whether to let the person in (RFC 4252).
+    Authentication,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::VersionExchange => "the exchange of versions",
+            Self::KeyExchange => "the key exchange",
+            Self::Authentication => "authentication",
+        })
+    }
+}
+
+/// Why [`connect`](crate::connect) ended without a session. Texts that came from the server are safe to show.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// What answered is not an SSH 2 server.
+    #[error("the other side does not speak SSH 2: {}", seen_or_nothing(.seen))]
+    VersionExchange {
+        /// The beginning of what it sent.
+        seen: String,
+    },
+    /// The two sides have no algorithm of one kind in common.
+    #[error("no common {kind} algorithm: the server offers {}", .theirs.join(", "))]
+    NoCommonAlgorithm {
+        /// Which kind: key exchange, host key, cipher, MAC.
+        kind: String,
+        /// What was offered to the server.
+        ours: Vec<String>,
+        /// What the server offers.
+        theirs: Vec<String>,
+    },
+    /// The server lacks strict key exchange and the agreed cipher needs it: somebody on the way could remove messages
+    /// (CVE-2023-48795, "Terrapin"). [`Offer::WithoutStrictKex`](crate::Offer) connects to such a server safely.
+    #[error(
+        "{server} lacks strict key exchange, without which {cipher} can be tampered with; it should be updated"
+    )]
+    NoStrictKex {
+        /// The server's software.
+        server: String,
+        /// The cipher that was agreed on.
+        cipher: String,
+    },
+    /// Key exchange failed in another way.
+    #[error("the key exchange failed: {0}")]
+    Kex(String),
+    /// None of the host keys that are known for this server is of a kind that can be checked.
+    #[error("none of the host keys known for {host} can be checked ({})", .algorithms.join(", "))]
+    HostKeysUnusable {
+        /// The host, as the caller named it.
+        host: String,
+        /// Algorithms of the known keys; "unreadable" for a line that is no key.
+        algorithms: Vec<String>,
+    },
+    /// The server's host key is none of those that are known for it. Nothing was sent to it after that.
+    #[error("{} has host key {}, not one of those known for it ({})", .got.host, .got.fingerprint, .expected.join(", "))]
+    HostKeyMismatch {
+        /// Fingerprints of the known keys.
+        expected: Vec<String>,
+        /// The key that the server proved to have.
+        got: HostKey,
+    },
+    /// The person refused the host key. Nothing was sent to the server after that.
+    #[error("host key {} of {} was refused", .got.fingerprint, .got.host)]
+    HostKeyRefused {
+        /// The refused key.
+        got: HostKey,
+    },
+    /// The server refused without giving any way on that this side has.
+    #[error("the server denies access{}", because(.banner))]
+    Denied {
+        /// What the server had to say, for instance Tailscale's reason; may be empty.
+        banner: String,
+        /// What the server would accept, none of which can be offered; empty if nothing.
+        methods: Vec<&'static str>,
+    },
+    /// Each way that the server offers was tried or declined.
+    #[error("authentication failed after {attempts} attempts")]
+    AuthExhausted {
+        /// What the server said meanwhile; may be empty.
+        banner: String,
+        /// What the server still offers.
+        methods: Vec<Method>,
+        /// How many times the server was asked, the first question aside.
+        attempts: u32,
+    },
+    /// The server took the password but demands a new one, which cannot be set here.
+    #[error("the server demands a new password: change it on the machine itself, then connect again")]
+    PasswordChangeRequired,
+    /// The server ended the connection and said why.
+    #[error("the server disconnected during {step}: {text} (reason {reason})")]
+    Disconnected {
+        /// When.
+        step: Step,
+        /// Reason code of RFC 4253 section 11.1.
+        reason: u32,
+        /// The server's explanation; may be empty.
+        text: String,
+    },
+    /// The server sent more than any server needs before it lets somebody in.
+    #[error("the server sent more than {limit} bytes before authentication was over")]
+    Flooded {
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// The server did not answer in time.
+    #[error("no answer during {step} for {} seconds", .after.as_secs())]
+    Timeout {
+        /// When.
+        step: Step,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The byte stream failed or ended.
+    #[error("the connection broke during {step}: {source}")]
+    Stream {
+        /// When.
+        step: Step,
+        /// What the stream reported.
+        source: io::Error,
+    },
+}
+
+fn seen_or_nothing(seen: &str) -> &str {
+    if seen.is_empty() { "it sent nothing" } else { seen }
+}
+
+fn because(banner: &str) -> String {
+    let reason = banner.trim();
+    if reason.is_empty() { String::new() } else { format!(": {reason}") }
+}
+
+/// How a session ended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Disconnect {
+    /// This side closed it.
+    #[error("closed")]
+    Local,
+    /// The server closed it and said why.
+    #[error("the server disconnected: {text} (reason {reason})")]
+    Peer {
+        /// Reason code of RFC 4253 section 11.1.
+        reason: u32,
+        /// The server's explanation, safe to show; may be empty.
+        text: String,
+    },
+    /// The byte stream failed or ended without a word.
+    #[error("the connection broke: {0}")]
+    Stream(String),
+    /// A message could not be understood or was forged.
+    #[error("the connection was given up: {0}")]
+    Protocol(String),
+}
+
+/// Why no program could be started on the server.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The server opens no session channel, for instance because of its `MaxSessions`.
+    #[error("the server refused to open a session: {0}")]
+    ChannelRefused(String),
+    /// The server gives no terminal.
+    #[error("the server refused to give a terminal")]
+    PtyRefused,
+    /// The server does not start the shell or the command.
+    #[error("the server refused to start it")]
+    StartRefused,
+    /// The server did not answer in time.
+    #[error("no answer from the server for {} seconds", .0.as_secs())]
+    Timeout(Duration),
+    /// The session is over.
+    #[error(transparent)]
+    Disconnected(#[from] Disconnect),
+}
+
+/// Why input, a new size or a signal could not be sent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The program has ended, or its channel was closed.
+    #[error("the program has ended")]
+    Closed,
+    /// The session is over.
+    #[error(transparent)]
+    Disconnected(#[from] Disconnect),
+}

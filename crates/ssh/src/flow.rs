@@ -1,0 +1,455 @@
+//! Output on its way from the server to whoever reads it, and the bound on it.
+//!
+//! `russh` grants the server a new window as soon as a packet has come, and when its own queue is full it stops
+//! everything, keystrokes too. So nothing is left in its queue: each packet is put into a queue here, and when what
+//! nobody has read reaches [`MAX_UNREAD`], the stream below is no longer read ([`gate`](crate::gate)). `russh` then
+//! simply sees no packet coming and goes on sending; the stream's own flow control holds the server back.
+//!
+//! There is one case in which sending depends on reading: while keys are exchanged anew, nothing may be sent until the
+//! exchange is over. A writer that sees nothing leave therefore has the stream read on, up to one window more, which
+//! is all that a server may have sent before its part of the exchange. So the bound on unread output of a session is
+//! [`MAX_UNREAD`] plus the window plus one packet, and usually it is the first alone.
+
+use std::collections::{HashMap, VecDeque};
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Bytes, BytesMut};
+use russh::ChannelId;
+use tokio::sync::watch;
+
+use crate::config;
+use crate::error::Disconnect;
+
+/// Bytes of output that wait to be read before the stream is no longer read, for all channels of a session together.
+pub const MAX_UNREAD: usize = 256 * 1024;
+
+/// Where reading goes on.
+const RESUME: usize = MAX_UNREAD / 2;
+
+/// The bound while a writer waits for the stream.
+const MAX_OVERRUN: usize = MAX_UNREAD + config::WINDOW as usize;
+
+/// What an entry of a queue is taken to cost besides its bytes, so that tiny packets are bounded as well.
+const ENTRY: usize = 64;
+
+/// Output that was not read yet is joined up to this size.
+const JOIN: usize = 64 * 1024;
+
+/// What comes from a program on the server, in the server's order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ShellEvent {
+    /// Output: with a terminal, all of it.
+    Data(Bytes),
+    /// Output to standard error, without a terminal.
+    ExtendedData(Bytes),
+    /// The program ended by itself.
+    ExitStatus(u32),
+    /// The program was ended by a signal.
+    ExitSignal {
+        /// Without `SIG`, for instance `TERM`.
+        name: String,
+        /// Whether a core was dumped.
+        core_dumped: bool,
+        /// The server's words, safe to show; often empty.
+        message: String,
+    },
+    /// The server closed the channel: nothing follows.
+    Closed,
+    /// The session ended before the channel was closed: nothing follows.
+    Disconnected(Disconnect),
+}
+
+/// How a session ended.
+#[derive(Clone, Debug)]
+pub(crate) struct End {
+    pub(crate) reason: Disconnect,
+    /// The server refused the last authentication request and named nothing else to try.
+    pub(crate) denied: bool,
+}
+
+/// What the parts of a session share.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    state: Mutex<State>,
+    end: watch::Sender<Option<End>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    channels: HashMap<ChannelId, Channel>,
+    /// Cost of all queues.
+    unread: usize,
+    /// Whether the stream is not to be read.
+    paused: bool,
+    /// Whether a writer needs the stream read nevertheless.
+    overrun: bool,
+    /// Whether the stream is to fail.
+    aborted: bool,
+    /// Whether this side is closing the session.
+    closing: bool,
+    /// Whether the server has let the person in.
+    authenticated: bool,
+    /// Bytes handed to the stream.
+    written: u64,
+    /// Bytes taken from the stream.
+    read: u64,
+    /// Banners that came.
+    banners: u64,
+    stream_reader: Option<Waker>,
+    stream_writer: Option<Waker>,
+    progress: Vec<Waker>,
+}
+
+#[derive(Debug, Default)]
+struct Channel {
+    queue: VecDeque<Entry>,
+    replies: VecDeque<bool>,
+    closed: bool,
+    /// Nobody will read.
+    abandoned: bool,
+    reader: Option<Waker>,
+    requester: Option<Waker>,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Data { bytes: BytesMut, extended: bool },
+    Event(ShellEvent),
+}
+
+impl Entry {
+    fn cost(&self) -> usize {
+        ENTRY
+            + match self {
+                Self::Data { bytes, .. } => bytes.len(),
+                Self::Event(ShellEvent::ExitSignal { name, message, .. }) => name.len() + message.len(),
+                Self::Event(_) => 0,
+            }
+    }
+}
+
+impl Flow {
+    pub(crate) fn new() -> Self {
+        Self { state: Mutex::default(), end: watch::Sender::new(None) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No code that holds the lock panics, so the state is whole in any case.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // ---- what the server sends ----
+
+    /// Output of a channel has come.
+    pub(crate) fn push_data(&self, id: ChannelId, data: &[u8], extended: bool) {
+        let mut state = self.state();
+        let state = &mut *state;
+        let Some(channel) = state.channels.get_mut(&id) else { return };
+        if channel.abandoned || data.is_empty() {
+            return;
+        }
+        match channel.queue.back_mut() {
+            Some(Entry::Data { bytes, extended: same })
+                if *same == extended && bytes.len() + data.len() <= JOIN =>
+            {
+                bytes.extend_from_slice(data);
+                state.unread += data.len();
+            }
+            _ => {
+                let entry = Entry::Data { bytes: BytesMut::from(data), extended };
+                state.unread += entry.cost();
+                channel.queue.push_back(entry);
+            }
+        }
+        state.paused |= state.unread >= MAX_UNREAD;
+        wake(&mut channel.reader);
+    }
+
+    /// Something else of a channel has come.
+    pub(crate) fn push_event(&self, id: ChannelId, event: ShellEvent) {
+        let mut state = self.state();
+        let state = &mut *state;
+        let Some(channel) = state.channels.get_mut(&id) else { return };
+        if event == ShellEvent::Closed {
+            channel.closed = true;
+            wake(&mut channel.requester);
+        }
+        if channel.abandoned {
+            if channel.closed {
+                state.channels.remove(&id);
+            }
+            return;
+        }
+        let entry = Entry::Event(event);
+        state.unread += entry.cost();
+        channel.queue.push_back(entry);
+        state.paused |= state.unread >= MAX_UNREAD;
+        wake(&mut channel.reader);
+    }
+
+    /// The server answered a request of a channel.
+    pub(crate) fn push_reply(&self, id: ChannelId, success: bool) {
+        let mut state = self.state();
+        if let Some(channel) = state.channels.get_mut(&id)
+            && channel.replies.len() < MAX_REPLIES
+        {
+            channel.replies.push_back(success);
+            wake(&mut channel.requester);
+        }
+    }
+
+    /// The session is over. What came before can still be read.
+    pub(crate) fn finish(&self, reason: Disconnect, denied: bool) {
+        self.end.send_if_modified(|end| {
+            let first = end.is_none();
+            if first {
+                *end = Some(End { reason, denied });
+            }
+            first
+        });
+        let mut state = self.state();
+        for channel in state.channels.values_mut() {
+            wake(&mut channel.reader);
+            wake(&mut channel.requester);
+        }
+        state.wake_progress();
+    }
+
+    /// How the session ended, if it has.
+    pub(crate) fn end(&self) -> Option<End> {
+        self.end.borrow().clone()
+    }
+
+    /// Resolves when the session has ended.
+    pub(crate) async fn ended(&self) -> End {
+        let mut end = self.end.subscribe();
+        let ended = end.wait_for(Option::is_some).await;
+        // The sender lives in `self`, so waiting cannot fail.
+        ended.ok().and_then(|end| end.clone()).unwrap_or(End { reason: Disconnect::Local, denied: false })
+    }
+
+    // ---- what a shell reads ----
+
+    /// A channel has been opened. Told from two sides, whichever is first.
+    pub(crate) fn open(&self, id: ChannelId) {
+        self.state().channels.entry(id).or_default();
+    }
+
+    pub(crate) fn poll_event(&self, id: ChannelId, context: &Context<'_>) -> Poll<Option<ShellEvent>> {
+        let mut state = self.state();
+        let state = &mut *state;
+        let Some(channel) = state.channels.get_mut(&id) else { return Poll::Ready(None) };
+        let Some(entry) = channel.queue.pop_front() else {
+            if channel.closed {
+                state.channels.remove(&id);
+                return Poll::Ready(None);
+            }
+            if let Some(end) = self.end() {
+                channel.closed = true;
+                return Poll::Ready(Some(ShellEvent::Disconnected(end.reason)));
+            }
+            keep(&mut channel.reader, context);
+            return Poll::Pending;
+        };
+        state.unread -= entry.cost();
+        state.resume();
+        Poll::Ready(Some(match entry {
+            Entry::Data { bytes, extended: false } => ShellEvent::Data(bytes.freeze()),
+            Entry::Data { bytes, extended: true } => ShellEvent::ExtendedData(bytes.freeze()),
+            Entry::Event(event) => event,
+        }))
+    }
+
+    /// The answer to the next request of a channel; `None` if there will be none.
+    pub(crate) fn poll_reply(&self, id: ChannelId, context: &Context<'_>) -> Poll<Option<bool>> {
+        let mut state = self.state();
+        let Some(channel) = state.channels.get_mut(&id) else { return Poll::Ready(None) };
+        match channel.replies.pop_front() {
+            Some(reply) => Poll::Ready(Some(reply)),
+            None if channel.closed || self.end.borrow().is_some() => Poll::Ready(None),
+            None => {
+                keep(&mut channel.requester, context);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Nobody will read this channel any more: what comes for it is dropped.
+    pub(crate) fn abandon(&self, id: ChannelId) {
+        let mut state = self.state();
+        let state = &mut *state;
+        let Some(channel) = state.channels.get_mut(&id) else { return };
+        channel.abandoned = true;
+        let dropped: usize = mem::take(&mut channel.queue).iter().map(Entry::cost).sum();
+        if channel.closed {
+            state.channels.remove(&id);
+        }
+        state.unread -= dropped;
+        state.resume();
+    }
+
+    pub(crate) fn is_closed(&self, id: ChannelId) -> bool {
+        self.state().channels.get(&id).is_none_or(|channel| channel.closed)
+    }
+
+    /// Bytes of output that wait to be read, with what their keeping costs.
+    pub(crate) fn unread(&self) -> usize {
+        self.state().unread
+    }
+
+    // ---- what the stream below is asked ----
+
+    /// Whether the stream may be read now; if not, the task is woken when it may.
+    pub(crate) fn poll_may_read(&self, context: &Context<'_>) -> Poll<Result<(), Aborted>> {
+        let mut state = self.state();
+        if state.aborted {
+            return Poll::Ready(Err(Aborted));
+        }
+        keep(&mut state.stream_reader, context);
+        if state.paused && !(state.overrun && state.unread < MAX_OVERRUN) {
+            Poll::Pending
+        } else {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Whether the stream may be written.
+    pub(crate) fn may_write(&self, context: &Context<'_>) -> Result<(), Aborted> {
+        let mut state = self.state();
+        keep(&mut state.stream_writer, context);
+        if state.aborted { Err(Aborted) } else { Ok(()) }
+    }
+
+    pub(crate) fn count_read(&self, bytes: usize) -> u64 {
+        let mut state = self.state();
+        state.read += bytes as u64;
+        state.read
+    }
+
+    pub(crate) fn count_written(&self, bytes: usize) {
+        let mut state = self.state();
+        state.written += bytes as u64;
+        state.wake_progress();
+    }
+
+    pub(crate) fn count_banner(&self) {
+        self.state().banners += 1;
+    }
+
+    /// Whether nothing but banners can have come since `mark`.
+    pub(crate) fn is_silent_since(&self, mark: Mark) -> bool {
+        let state = self.state();
+        state.read == mark.read || state.banners != mark.banners
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        let state = self.state();
+        Mark { read: state.read, banners: state.banners }
+    }
+
+    pub(crate) fn written(&self) -> u64 {
+        self.state().written
+    }
+
+    /// Whether the stream is not being read because too much waits.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.state().paused
+    }
+
+    /// A writer waits for the stream: it is read on for now.
+    pub(crate) fn overrun(&self) {
+        let mut state = self.state();
+        if state.paused {
+            state.overrun = true;
+            wake(&mut state.stream_reader);
+        }
+    }
+
+    /// Keys have been exchanged, so writing does not depend on reading.
+    pub(crate) fn keys_exchanged(&self) {
+        self.state().overrun = false;
+    }
+
+    /// Resolves when more than `mark` bytes were handed to the stream, or the session is over.
+    pub(crate) fn poll_written(&self, mark: u64, context: &Context<'_>) -> Poll<()> {
+        let mut state = self.state();
+        if state.written > mark || !state.paused || self.end.borrow().is_some() {
+            return Poll::Ready(());
+        }
+        if !state.progress.iter().any(|waker| waker.will_wake(context.waker())) {
+            state.progress.push(context.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// The server has let the person in.
+    pub(crate) fn set_authenticated(&self) {
+        self.state().authenticated = true;
+    }
+
+    pub(crate) fn is_authenticated(&self) -> bool {
+        self.state().authenticated
+    }
+
+    /// This side is closing the session.
+    pub(crate) fn set_closing(&self) {
+        self.state().closing = true;
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.state().closing
+    }
+
+    /// Has the stream fail at once, whatever state it is in.
+    pub(crate) fn abort(&self) {
+        let mut state = self.state();
+        state.aborted = true;
+        wake(&mut state.stream_reader);
+        wake(&mut state.stream_writer);
+    }
+}
+
+/// A point in what the server sends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    read: u64,
+    banners: u64,
+}
+
+/// Answers that wait for whoever asked: never more than were asked for, if the server is honest.
+const MAX_REPLIES: usize = 8;
+
+/// The session was cut by this side.
+#[derive(Debug)]
+pub(crate) struct Aborted;
+
+impl State {
+    fn resume(&mut self) {
+        if self.paused && self.unread <= RESUME {
+            self.paused = false;
+            self.overrun = false;
+            wake(&mut self.stream_reader);
+            self.wake_progress();
+        }
+    }
+
+    fn wake_progress(&mut self) {
+        self.progress.drain(..).for_each(Waker::wake);
+    }
+}
+
+fn wake(waker: &mut Option<Waker>) {
+    if let Some(waker) = waker.take() {
+        waker.wake();
+    }
+}
+
+fn keep(slot: &mut Option<Waker>, context: &Context<'_>) {
+    match slot {
+        Some(waker) if waker.will_wake(context.waker()) => {}
+        _ => *slot = Some(context.waker().clone()),
+    }
+}

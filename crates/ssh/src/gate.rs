@@ -1,0 +1,119 @@
+//! The stream as `russh` sees it: read only while there is room for output, and cut when the session is.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::error::Disconnect;
+use crate::flow::{Aborted, Flow};
+
+/// Bytes that a server may send before it has let the person in: keys, banners, questions. A few kilobytes are usual.
+pub(crate) const MAX_BEFORE_AUTH: u64 = 4 * 1024 * 1024;
+
+/// How much of what comes first is kept, to name what answered.
+const MAX_GREETING: usize = 256;
+
+/// The beginning of what the other side sent, up to its identification (RFC 4253 section 4.2).
+#[derive(Debug, Default)]
+pub(crate) struct Greeting(Mutex<Option<Vec<u8>>>);
+
+impl Greeting {
+    /// As text; unprintable bytes are replaced.
+    pub(crate) fn seen(&self) -> String {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.as_deref().map(|seen| String::from_utf8_lossy(seen).into_owned()).unwrap_or_default()
+    }
+
+    fn add(&self, bytes: &[u8]) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = seen.get_or_insert_default();
+        let room = MAX_GREETING.saturating_sub(seen.len());
+        seen.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Gate<S> {
+    stream: S,
+    flow: Arc<Flow>,
+    greeting: Arc<Greeting>,
+    greeting_len: usize,
+}
+
+impl<S> Gate<S> {
+    pub(crate) fn new(stream: S, flow: Arc<Flow>, greeting: Arc<Greeting>) -> Self {
+        Self { stream, flow, greeting, greeting_len: 0 }
+    }
+
+    fn received(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.greeting_len < MAX_GREETING {
+            self.greeting_len += bytes.len();
+            self.greeting.add(bytes);
+        }
+        if self.flow.count_read(bytes.len()) > MAX_BEFORE_AUTH && !self.flow.is_authenticated() {
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, Flooded));
+        }
+        Ok(())
+    }
+}
+
+/// Too much came before authentication was over.
+#[derive(Debug, thiserror::Error)]
+#[error("too much before authentication was over")]
+pub(crate) struct Flooded;
+
+impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.flow.poll_may_read(context))?;
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        let received = buffer.filled().get(before..).unwrap_or_default();
+        Poll::Ready(self.received(received))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Gate<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.flow.may_write(context)?;
+        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+        self.flow.count_written(written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.flow.may_write(context)?;
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    /// Asked of the stream once: everything has been flushed before, and `russh` tells nobody that the session is over
+    /// until this is done, so it neither waits nor fails.
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let _ = Pin::new(&mut self.stream).poll_shutdown(context);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S> Drop for Gate<S> {
+    fn drop(&mut self) {
+        // Does nothing if the end has been told before, as it usually has.
+        self.flow.finish(Disconnect::Stream("it was closed".to_owned()), false);
+    }
+}
+
+impl From<Aborted> for io::Error {
+    fn from(_: Aborted) -> Self {
+        Self::from(io::ErrorKind::ConnectionAborted)
+    }
+}

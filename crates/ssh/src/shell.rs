@@ -1,0 +1,219 @@
+//! A program on the server: what is sent to it, and what comes from it.
+
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dayfly_platform::time::sleep;
+use russh::client::Msg;
+use russh::{ChannelWriteHalf, Sig};
+
+use crate::error::WriteError;
+use crate::flow::{Flow, ShellEvent};
+
+/// How long a writer waits for the stream, while output waits to be read, before it has the stream read on.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// A terminal: its kind and its size (RFC 4254 section 6.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pty {
+    /// Value of `TERM`.
+    pub term: String,
+    /// Width in characters.
+    pub columns: u32,
+    /// Height in characters.
+    pub rows: u32,
+    /// Width in pixels; 0 if unknown.
+    pub width: u32,
+    /// Height in pixels; 0 if unknown.
+    pub height: u32,
+}
+
+impl Pty {
+    /// An `xterm-256color` of a size in characters.
+    #[must_use]
+    pub fn new(columns: u32, rows: u32) -> Self {
+        Self { term: "xterm-256color".to_owned(), columns, rows, width: 0, height: 0 }
+    }
+}
+
+/// A signal that can be sent to a program (RFC 4254 section 6.10). OpenSSH's server takes only some of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Signal {
+    /// Hang-up.
+    Hup,
+    /// Interrupt, as by Ctrl-C.
+    Int,
+    /// Kill.
+    Kill,
+    /// Quit.
+    Quit,
+    /// Terminate.
+    Term,
+}
+
+impl From<Signal> for Sig {
+    fn from(signal: Signal) -> Self {
+        match signal {
+            Signal::Hup => Self::HUP,
+            Signal::Int => Self::INT,
+            Signal::Kill => Self::KILL,
+            Signal::Quit => Self::QUIT,
+            Signal::Term => Self::TERM,
+        }
+    }
+}
+
+/// A program on the server. The two halves can be used from different tasks.
+#[derive(Debug)]
+pub struct Shell {
+    /// What goes to the program.
+    pub writer: ShellWriter,
+    /// What comes from the program.
+    pub reader: ShellReader,
+}
+
+impl Shell {
+    pub(crate) fn new(flow: Arc<Flow>, channel: ChannelWriteHalf<Msg>) -> Self {
+        let reader = ShellReader { flow: Arc::clone(&flow), id: channel.id() };
+        Self { writer: ShellWriter { flow, channel: Arc::new(channel) }, reader }
+    }
+
+    /// The two halves.
+    #[must_use]
+    pub fn split(self) -> (ShellWriter, ShellReader) {
+        (self.writer, self.reader)
+    }
+}
+
+/// What goes to a program. Clones write to the same one.
+///
+/// Nothing here waits for output to be read, but for the server to take what is sent: at most its window (2 MiB with
+/// OpenSSH and Tailscale) is under way. The window grows by messages that come between the output, so to send more
+/// than that at once, output has to be read meanwhile.
+#[derive(Clone)]
+pub struct ShellWriter {
+    flow: Arc<Flow>,
+    channel: Arc<ChannelWriteHalf<Msg>>,
+}
+
+impl ShellWriter {
+    pub(crate) fn channel(&self) -> &ChannelWriteHalf<Msg> {
+        &self.channel
+    }
+
+    /// Sends input: keystrokes, pasted text. Concurrent calls are not mixed within 32 KiB, and may be beyond.
+    ///
+    /// # Errors
+    /// When the program or the session has ended. Part of the input may have been sent.
+    pub async fn write(&self, input: &[u8]) -> Result<(), WriteError> {
+        if input.is_empty() {
+            return Ok(());
+        }
+        self.send(self.channel.data_bytes(Bytes::copy_from_slice(input))).await
+    }
+
+    /// Tells the new size of the terminal, in characters and, if known, in pixels.
+    ///
+    /// # Errors
+    /// When the program or the session has ended.
+    pub async fn resize(&self, columns: u32, rows: u32, width: u32, height: u32) -> Result<(), WriteError> {
+        self.send(self.channel.window_change(columns, rows, width, height)).await
+    }
+
+    /// Ends the program's input.
+    ///
+    /// # Errors
+    /// When the program or the session has ended.
+    pub async fn eof(&self) -> Result<(), WriteError> {
+        self.send(self.channel.eof()).await
+    }
+
+    /// Sends a signal to the program.
+    ///
+    /// # Errors
+    /// When the program or the session has ended.
+    pub async fn signal(&self, signal: Signal) -> Result<(), WriteError> {
+        self.send(self.channel.signal(signal.into())).await
+    }
+
+    /// Closes the channel, by which servers hang up on the program.
+    ///
+    /// # Errors
+    /// When the program or the session has ended already.
+    pub async fn close(&self) -> Result<(), WriteError> {
+        self.send(self.channel.close()).await
+    }
+
+    /// Sends something and, while the stream is not being read, sees to it that it really leaves.
+    async fn send(&self, message: impl Future<Output = Result<(), russh::Error>>) -> Result<(), WriteError> {
+        if self.flow.is_closed(self.channel.id()) {
+            return Err(self.over());
+        }
+        let mark = self.flow.written();
+        let mut message = pin!(message);
+        loop {
+            tokio::select! {
+                biased;
+                sent = &mut message => {
+                    sent.map_err(|_| self.over())?;
+                    break;
+                }
+                end = self.flow.ended() => return Err(end.reason.into()),
+                () = patience() => self.flow.overrun(),
+            }
+        }
+        if self.flow.is_paused() {
+            tokio::select! {
+                biased;
+                () = std::future::poll_fn(|context| self.flow.poll_written(mark, context)) => {}
+                () = patience() => self.flow.overrun(),
+            }
+        }
+        Ok(())
+    }
+
+    fn over(&self) -> WriteError {
+        match self.flow.end() {
+            Some(end) => end.reason.into(),
+            None => WriteError::Closed,
+        }
+    }
+}
+
+/// A function, so that no timer is started unless it is waited for.
+async fn patience() {
+    sleep(PATIENCE).await;
+}
+
+impl fmt::Debug for ShellWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ShellWriter").field(&self.channel.id()).finish()
+    }
+}
+
+/// What comes from a program.
+///
+/// Unread output is bounded: beyond [`MAX_UNREAD`](crate::MAX_UNREAD) the server is held back, while input still goes
+/// out. Dropping the reader drops the output.
+#[derive(Debug)]
+pub struct ShellReader {
+    flow: Arc<Flow>,
+    id: russh::ChannelId,
+}
+
+impl ShellReader {
+    /// The next event; after [`ShellEvent::Closed`] or [`ShellEvent::Disconnected`], `None`. Cancelling loses nothing.
+    pub async fn next(&mut self) -> Option<ShellEvent> {
+        std::future::poll_fn(|context| self.flow.poll_event(self.id, context)).await
+    }
+}
+
+impl Drop for ShellReader {
+    fn drop(&mut self) {
+        self.flow.abandon(self.id);
+    }
+}
