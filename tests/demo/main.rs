@@ -8,7 +8,7 @@ use std::env;
 use anyhow::{Context as _, Result, bail};
 use dayfly_tests::relay::RelayOptions;
 use dayfly_tests::{
-    Headscale, HeadscaleOptions, KeyOptions, Lab, Region, Relay, Tailscaled, TailscaledOptions, tools, wait,
+    Headscale, HeadscaleOptions, KeyOptions, Lab, Relay, Tailscaled, TailscaledOptions, tools,
 };
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -24,10 +24,9 @@ fn main() -> Result<()> {
     let lab = Lab::new("demo")?;
 
     // The gateway leads to Headscale and Headscale names the relay: both of one process, hence its ports first.
-    let region = Region { id: 901, derp_port: wait::free_port()?, stun_port: Some(wait::free_port()?) };
+    let region = Relay::reserve(901)?;
     println!("starting Headscale");
-    let options = HeadscaleOptions { regions: vec![region.clone()], ..HeadscaleOptions::default() };
-    let headscale = Headscale::start(&lab, &options)?;
+    let headscale = Headscale::start(&lab, &HeadscaleOptions::with_region(region.clone()))?;
     println!("starting the relay with the page and the gateway");
     let mut relay = Relay::start(
         &lab,

@@ -1,17 +1,28 @@
-//! Two real `tailscaled`, which never send by UDP, reach each other through one relay: first through Tailscale's own
-//! `derper`, which proves the harness, then through ours alone.
+//! Two real `tailscaled`, which never send by UDP, reach each other through one relay: through Tailscale's own
+//! `derper` and through Headscale's, which prove the harness, and through ours alone.
 
-use anyhow::{Result, ensure};
+use std::thread;
+
+use anyhow::{Result, bail, ensure};
 use dayfly_tests::{
-    Derper, Headscale, HeadscaleOptions, KeyOptions, Lab, Region, Relay, RelayOptions, Tailscaled,
-    TailscaledOptions, scenario,
+    Derper, Headscale, HeadscaleOptions, KeyOptions, Lab, Relay, RelayOptions, Tailscaled, TailscaledOptions,
+    headscale::EMBEDDED_REGION, scenario,
 };
 
 #[test]
 fn through_derper_with_tls() -> Result<()> {
     scenario(|lab| {
         let derper = Derper::start(lab, 900, true)?;
-        meet(lab, derper.region(), false)
+        let headscale = Headscale::start(lab, &HeadscaleOptions::with_region(derper.region()))?;
+        meet(lab, &headscale, 900, "lab900", false)
+    })
+}
+
+#[test]
+fn through_the_relay_inside_headscale() -> Result<()> {
+    scenario(|lab| {
+        let options = HeadscaleOptions { embedded_derp: true, ..HeadscaleOptions::default() };
+        meet(lab, &Headscale::start(lab, &options)?, EMBEDDED_REGION, "headscale", true)
     })
 }
 
@@ -19,25 +30,29 @@ fn through_derper_with_tls() -> Result<()> {
 fn through_our_relay() -> Result<()> {
     scenario(|lab| {
         let relay = Relay::start(lab, RelayOptions::default())?;
-        meet(lab, relay.region(), true)
+        let headscale = Headscale::start(lab, &HeadscaleOptions::with_region(relay.region()))?;
+        meet(lab, &headscale, 901, "lab901", true)
     })
 }
 
-fn meet(lab: &Lab, region: Region, plain_relay: bool) -> Result<()> {
-    let id = region.id;
-    let options = HeadscaleOptions { regions: vec![region], ..HeadscaleOptions::default() };
-    let headscale = Headscale::start(lab, &options)?;
+fn meet(lab: &Lab, headscale: &Headscale, id: u16, code: &str, plain_relay: bool) -> Result<()> {
     let key = headscale.preauth_key(&KeyOptions { reusable: true, ..KeyOptions::default() })?;
     let join = |name: &str| {
         let options = TailscaledOptions { plain_relay, ..TailscaledOptions::machine(name) };
         Tailscaled::join(lab, headscale.url(), &key, options)
     };
-    let (near, far) = (join("near")?, join("far")?);
+    let (near, far) = thread::scope(|scope| {
+        let near = scope.spawn(|| join("near"));
+        let far = join("far");
+        (near.join(), far)
+    });
+    let (Ok(near), far) = (near, far?) else { bail!("joining panicked") };
+    let near = near?;
     near.until_sees("far")?;
     far.until_sees("near")?;
 
     let pong = near.ping(&far.address()?)?;
-    ensure!(pong.contains(&format!("via DERP(lab{id})")), "the pong came another way: {pong}");
+    ensure!(pong.contains(&format!("via DERP({code})")), "the pong came another way: {pong}");
 
     let shell = near.ssh("root", "far", "id -un; exit 3")?;
     let said = String::from_utf8_lossy(&shell.stdout);

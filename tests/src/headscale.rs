@@ -41,6 +41,9 @@ pub const NO_SSH_POLICY: &str = r#"{
   "ssh": []
 }"#;
 
+/// The region of the relay inside Headscale ([`HeadscaleOptions::embedded_derp`]).
+pub const EMBEDDED_REGION: u16 = 999;
+
 /// One relay region of the DERP map that Headscale hands out.
 #[derive(Debug, Clone)]
 pub struct Region {
@@ -57,7 +60,7 @@ pub struct Region {
 pub struct HeadscaleOptions {
     /// The relays that it names to its nodes.
     pub regions: Vec<Region>,
-    /// Run Headscale's own relay too, as region 999, with STUN.
+    /// Run Headscale's own relay too, as [`EMBEDDED_REGION`], with STUN.
     pub embedded_derp: bool,
     /// Serve HTTPS with a certificate of the lab's instead of plain HTTP.
     pub tls: bool,
@@ -66,6 +69,14 @@ pub struct HeadscaleOptions {
     /// How long an ephemeral node may be away before it is removed. Long, so that a test which sees a node
     /// removed has seen it log out.
     pub ephemeral_timeout: &'static str,
+}
+
+impl HeadscaleOptions {
+    /// One relay, and the open policy.
+    #[must_use]
+    pub fn with_region(region: Region) -> Self {
+        Self { regions: vec![region], ..Self::default() }
+    }
 }
 
 impl Default for HeadscaleOptions {
@@ -365,7 +376,7 @@ prefixes: {{ v4: 100.64.0.0/10, v6: "fd7a:115c:a1e0::/48", allocation: sequentia
 derp:
   server:
     enabled: {embedded}
-    region_id: 999
+    region_id: {EMBEDDED_REGION}
     region_code: headscale
     region_name: Headscale embedded
     verify_clients: true

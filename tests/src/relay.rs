@@ -13,11 +13,10 @@ use crate::tools;
 use crate::wait::{READY, free_port, until_listening};
 
 /// What a relay is started with.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct RelayOptions {
-    /// The number of its region in the DERP map.
-    pub region_id: u16,
-    /// Its region with its ports, where they have to be known before it starts; free ports when `None`.
+    /// Its region with its ports, where a DERP map was written before ([`Relay::reserve`]); 901 and free ports when
+    /// `None`.
     pub region: Option<Region>,
     /// A directory to serve as the page, usually [`tools::dist`].
     pub www: Option<PathBuf>,
@@ -25,12 +24,6 @@ pub struct RelayOptions {
     pub control: Option<String>,
     /// More arguments for `dayfly-relay derp`.
     pub arguments: Vec<String>,
-}
-
-impl Default for RelayOptions {
-    fn default() -> Self {
-        Self { region_id: 901, region: None, www: None, control: None, arguments: Vec::new() }
-    }
 }
 
 /// A running `dayfly-relay derp` on plain HTTP.
@@ -42,9 +35,17 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Start a relay.
+    /// A region with free ports, for a DERP map that has to be written before the relay starts.
+    pub fn reserve(region_id: u16) -> Result<Region> {
+        Ok(Region { id: region_id, derp_port: free_port()?, stun_port: Some(free_port()?) })
+    }
+
+    /// Start a relay and wait until it listens.
     pub fn start(lab: &Lab, options: RelayOptions) -> Result<Self> {
-        let region = Region { id: options.region_id, derp_port: free_port()?, stun_port: Some(free_port()?) };
+        let region = match &options.region {
+            Some(region) => region.clone(),
+            None => Self::reserve(901)?,
+        };
         let process = spawn_relay(lab, &region, &options)?;
         Ok(Self { process, region, options })
     }

@@ -6,9 +6,9 @@
 //! simply sees no packet coming and goes on sending; the stream's own flow control holds the server back.
 //!
 //! There is one case in which sending depends on reading: while keys are exchanged anew, nothing may be sent until the
-//! exchange is over. A writer that sees nothing leave therefore has the stream read on, up to one window more, which
-//! is all that a server may have sent before its part of the exchange. So the bound on unread output of a session is
-//! [`MAX_UNREAD`] plus the window plus one packet, and usually it is the first alone.
+//! exchange is over. A writer whose input is not taken therefore has the stream read on, up to one window more, which
+//! is all that a server may have sent to one channel before its part of the exchange. So what is unread of a session
+//! is at most [`MAX_UNREAD`] and one packet, and another window in that case alone.
 
 use std::collections::{HashMap, VecDeque};
 use std::mem;
@@ -28,8 +28,8 @@ pub const MAX_UNREAD: usize = 256 * 1024;
 /// Where reading goes on.
 const RESUME: usize = MAX_UNREAD / 2;
 
-/// The bound while a writer waits for the stream.
-const MAX_OVERRUN: usize = MAX_UNREAD + config::WINDOW as usize;
+/// The bound while a writer waits: a window more, and what keeping it costs.
+const MAX_OVERRUN: usize = MAX_UNREAD + config::WINDOW as usize + 64 * 1024;
 
 /// What an entry of a queue is taken to cost besides its bytes, so that tiny packets are bounded as well.
 const ENTRY: usize = 64;
@@ -92,15 +92,12 @@ struct State {
     closing: bool,
     /// Whether the server has let the person in.
     authenticated: bool,
-    /// Bytes handed to the stream.
-    written: u64,
     /// Bytes taken from the stream.
     read: u64,
     /// Banners that came.
     banners: u64,
     stream_reader: Option<Waker>,
     stream_writer: Option<Waker>,
-    progress: Vec<Waker>,
 }
 
 #[derive(Debug, Default)]
@@ -215,7 +212,6 @@ impl Flow {
             wake(&mut channel.reader);
             wake(&mut channel.requester);
         }
-        state.wake_progress();
     }
 
     /// How the session ended, if it has.
@@ -329,12 +325,6 @@ impl Flow {
         state.read
     }
 
-    pub(crate) fn count_written(&self, bytes: usize) {
-        let mut state = self.state();
-        state.written += bytes as u64;
-        state.wake_progress();
-    }
-
     pub(crate) fn count_banner(&self) {
         self.state().banners += 1;
     }
@@ -350,16 +340,7 @@ impl Flow {
         Mark { read: state.read, banners: state.banners }
     }
 
-    pub(crate) fn written(&self) -> u64 {
-        self.state().written
-    }
-
-    /// Whether the stream is not being read because too much waits.
-    pub(crate) fn is_paused(&self) -> bool {
-        self.state().paused
-    }
-
-    /// A writer waits for the stream: it is read on for now.
+    /// What a writer has sent is not taken: if the stream is not being read, it is read on for now.
     pub(crate) fn overrun(&self) {
         let mut state = self.state();
         if state.paused {
@@ -371,18 +352,6 @@ impl Flow {
     /// Keys have been exchanged, so writing does not depend on reading.
     pub(crate) fn keys_exchanged(&self) {
         self.state().overrun = false;
-    }
-
-    /// Resolves when more than `mark` bytes were handed to the stream, or the session is over.
-    pub(crate) fn poll_written(&self, mark: u64, context: &Context<'_>) -> Poll<()> {
-        let mut state = self.state();
-        if state.written > mark || !state.paused || self.end.borrow().is_some() {
-            return Poll::Ready(());
-        }
-        if !state.progress.iter().any(|waker| waker.will_wake(context.waker())) {
-            state.progress.push(context.waker().clone());
-        }
-        Poll::Pending
     }
 
     /// The server has let the person in.
@@ -432,12 +401,7 @@ impl State {
             self.paused = false;
             self.overrun = false;
             wake(&mut self.stream_reader);
-            self.wake_progress();
         }
-    }
-
-    fn wake_progress(&mut self) {
-        self.progress.drain(..).for_each(Waker::wake);
     }
 }
 

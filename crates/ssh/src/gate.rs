@@ -87,9 +87,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gate<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.flow.may_write(context)?;
-        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
-        self.flow.count_written(written);
-        Poll::Ready(Ok(written))
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -9,11 +9,13 @@ use bytes::Bytes;
 use dayfly_platform::time::sleep;
 use russh::client::Msg;
 use russh::{ChannelWriteHalf, Sig};
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
 
 use crate::error::WriteError;
 use crate::flow::{Flow, ShellEvent};
 
-/// How long a writer waits for the stream, while output waits to be read, before it has the stream read on.
+/// How long a writer waits for its input to be taken before it has the stream read on, should it not be read.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// A terminal: its kind and its size (RFC 4254 section 6.2).
@@ -105,7 +107,8 @@ impl ShellWriter {
         &self.channel
     }
 
-    /// Sends input: keystrokes, pasted text. Concurrent calls are not mixed within 32 KiB, and may be beyond.
+    /// Sends input: keystrokes, pasted text. Returns once all of it is encrypted and on its way. Cancelling may leave
+    /// part of it unsent.
     ///
     /// # Errors
     /// When the program or the session has ended. Part of the input may have been sent.
@@ -113,7 +116,16 @@ impl ShellWriter {
         if input.is_empty() {
             return Ok(());
         }
-        self.send(self.channel.data_bytes(Bytes::copy_from_slice(input))).await
+        let (taken, all_taken) = oneshot::channel();
+        let input = Input { bytes: Zeroizing::new(input.to_vec()), _taken: taken };
+        let sent = self.channel.data_bytes(Bytes::from_owner(input));
+        self.send(async {
+            sent.await?;
+            // Resolves, with an error that means nothing, when the last piece of the input is dropped.
+            let _ = all_taken.await;
+            Ok(())
+        })
+        .await
     }
 
     /// Tells the new size of the terminal, in characters and, if known, in pixels.
@@ -148,32 +160,20 @@ impl ShellWriter {
         self.send(self.channel.close()).await
     }
 
-    /// Sends something and, while the stream is not being read, sees to it that it really leaves.
+    /// Waits until a message is taken, and sees to it that it is.
     async fn send(&self, message: impl Future<Output = Result<(), russh::Error>>) -> Result<(), WriteError> {
         if self.flow.is_closed(self.channel.id()) {
             return Err(self.over());
         }
-        let mark = self.flow.written();
         let mut message = pin!(message);
         loop {
             tokio::select! {
                 biased;
-                sent = &mut message => {
-                    sent.map_err(|_| self.over())?;
-                    break;
-                }
+                sent = &mut message => return sent.map_err(|_| self.over()),
                 end = self.flow.ended() => return Err(end.reason.into()),
-                () = patience() => self.flow.overrun(),
+                () = sleep(PATIENCE) => self.flow.overrun(),
             }
         }
-        if self.flow.is_paused() {
-            tokio::select! {
-                biased;
-                () = std::future::poll_fn(|context| self.flow.poll_written(mark, context)) => {}
-                () = patience() => self.flow.overrun(),
-            }
-        }
-        Ok(())
     }
 
     fn over(&self) -> WriteError {
@@ -184,9 +184,17 @@ impl ShellWriter {
     }
 }
 
-/// A function, so that no timer is started unless it is waited for.
-async fn patience() {
-    sleep(PATIENCE).await;
+/// Input on its way, wiped when it has been encrypted.
+struct Input {
+    bytes: Zeroizing<Vec<u8>>,
+    /// Dropped with the rest.
+    _taken: oneshot::Sender<()>,
+}
+
+impl AsRef<[u8]> for Input {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl fmt::Debug for ShellWriter {

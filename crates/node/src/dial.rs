@@ -1,0 +1,71 @@
+//! How a node reaches the outside: the trait that an edge (browser or native) implements.
+
+use dayfly_platform::{BoxByteStream, BoxFuture, MaybeSend, MaybeSync};
+
+/// Why an edge could not open a connection.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DialError {
+    /// The address could not be understood or is of a scheme that this edge does not speak.
+    #[error("{url} is not an address that can be dialled: {reason}")]
+    BadAddress {
+        /// What was to be dialled.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Nothing answered, or the connection broke before it was usable. Browsers don't say more than that.
+    #[error("{url} could not be reached: {reason}")]
+    Unreachable {
+        /// What was dialled.
+        url: String,
+        /// As much of the reason as the edge is told.
+        reason: String,
+    },
+    /// Something answered, but not with what was asked for.
+    #[error("{url} answered with HTTP status {status}: {text}")]
+    Status {
+        /// What was dialled.
+        url: String,
+        /// HTTP status code.
+        status: u16,
+        /// The beginning of the answer's text.
+        text: String,
+    },
+    /// No answer in the time allowed.
+    #[error("{url} did not answer in time")]
+    TimedOut {
+        /// What was dialled.
+        url: String,
+    },
+}
+
+/// A relay to be dialled: one node of a DERP region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DerpAddress {
+    /// Region number of the DERP map.
+    pub region: u32,
+    /// Host name or address.
+    pub host: String,
+    /// TLS port; 443 where the map names none.
+    pub port: u16,
+    /// The map marks this node as reachable without a trusted certificate (for tests).
+    pub insecure_for_tests: bool,
+}
+
+/// Opens connections for a node. Implemented once for the browser and once natively.
+///
+/// The returned futures are dropped when a time limit of the engine passes.
+pub trait Dialer: MaybeSend + MaybeSync + 'static {
+    /// `GET <control URL>/key?v=<version>`: the body, at most 64 KiB of it.
+    fn control_key(&self, control_url: &str, version: u16) -> BoxFuture<Result<Vec<u8>, DialError>>;
+
+    /// Opens `/ts2021` with the 101-byte Noise initiation and returns the stream from the server's response frame on.
+    fn control(
+        &self,
+        control_url: &str,
+        initiation: &[u8; 101],
+    ) -> BoxFuture<Result<BoxByteStream, DialError>>;
+
+    /// Opens `/derp` and returns the stream from the relay's ServerKey frame on.
+    fn derp(&self, address: &DerpAddress) -> BoxFuture<Result<BoxByteStream, DialError>>;
+}

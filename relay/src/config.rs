@@ -1,0 +1,100 @@
+//! What a process is told to be.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use dayfly_wire::key::NodePrivate;
+
+pub use crate::derp::ClientRate;
+pub use crate::origin::{OriginError, OriginRule};
+pub use crate::upstream::{UpstreamUrl, UpstreamUrlError};
+pub use crate::www::PageHeaders;
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// Where HTTP (or HTTPS, with [`tls`](Self::tls)) is served. Port 0 takes a free one.
+    pub listen: Vec<SocketAddr>,
+    /// Where metrics are served, by HTTP.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Lets a new process listen on the same ports before this one is gone.
+    pub reuse_port: bool,
+    /// TLS; plain HTTP without it.
+    pub tls: Option<TlsFiles>,
+    /// Serves plain HTTP on addresses that others can reach, where something in front speaks TLS.
+    pub allow_plain_http: bool,
+    /// The relay; none without it.
+    pub derp: Option<DerpConfig>,
+    /// Where the gateway leads; nowhere by default.
+    pub gateway: GatewayConfig,
+    /// The page; none without it.
+    pub page: PageConfig,
+    /// How much at once.
+    pub limits: Limits,
+}
+
+/// Files with a certificate and its key, both PEM.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// The certificate, followed by those that lead to its authority.
+    pub certificate: PathBuf,
+    /// The certificate's key.
+    pub key: PathBuf,
+}
+
+/// What a relay is told.
+#[derive(Clone, Debug)]
+pub struct DerpConfig {
+    /// The relay's key.
+    pub key: NodePrivate,
+    /// Where STUN is served.
+    pub stun_listen: Vec<SocketAddr>,
+    /// Whom to ask about clients.
+    pub verify_url: Option<UpstreamUrl>,
+    /// Lets clients in when that server cannot be asked.
+    pub verify_fail_open: bool,
+    /// How much is read from one client.
+    pub client_rate: Option<ClientRate>,
+}
+
+/// Where the gateway leads.
+#[derive(Clone, Debug, Default)]
+pub struct GatewayConfig {
+    /// The control server.
+    pub control: Option<UpstreamUrl>,
+    /// Relays by region; region 0 stands for requests that name no other.
+    pub relays: Vec<(u32, UpstreamUrl)>,
+    /// Pages that may use it, besides those that come from this server.
+    pub allow_origins: Vec<OriginRule>,
+    /// Authorities of upstreams' certificates (PEM), besides those that the system trusts.
+    pub upstream_ca: Vec<PathBuf>,
+}
+
+/// The page.
+#[derive(Clone, Debug, Default)]
+pub struct PageConfig {
+    /// The directory that is served.
+    pub www: Option<PathBuf>,
+    /// The file that is served as `/config.json`.
+    pub config: Option<PathBuf>,
+    /// Its headers.
+    pub headers: PageHeaders,
+}
+
+/// How much at once.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// How many connections may be open. Further ones are closed at once.
+    pub max_connections: usize,
+    /// How many connections are accepted in a second; further ones wait in the system's queue.
+    pub accept_per_second: u32,
+    /// How long a process that ends may take to let its clients go.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_connections: 65_536, accept_per_second: 2_000, drain: Duration::from_secs(5) }
+    }
+}

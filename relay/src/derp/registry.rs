@@ -1,0 +1,196 @@
+//! Who is connected, by key.
+
+use std::array;
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use dayfly_wire::key::NodePublic;
+
+use super::outbox::Outbox;
+
+/// How many parts the table has, so that connections seldom wait for each other.
+const SHARDS: usize = 32;
+
+/// One connection, as the others see it.
+#[derive(Debug)]
+pub(super) struct Peer {
+    /// Tells connections apart, also those of one key.
+    pub(super) id: u64,
+    pub(super) key: NodePublic,
+    /// Whether packets for its key go to this connection.
+    active: AtomicBool,
+    pub(super) outbox: Outbox,
+}
+
+impl Peer {
+    pub(super) fn new(id: u64, key: NodePublic) -> Self {
+        Self { id, key, active: AtomicBool::new(false), outbox: Outbox::default() }
+    }
+
+    /// Whether packets for its key go to this connection.
+    pub(super) fn is_active(&self) -> bool {
+        self.active.load(Ordering::Acquire)
+    }
+}
+
+/// The connections that packets of one connection were given to, by number.
+pub(super) type Reached = HashMap<u64, Weak<Peer>>;
+
+/// The connections of one key.
+#[derive(Debug, Default)]
+struct Entry {
+    /// In the order of their last activity; the last one is the active one.
+    peers: Vec<Arc<Peer>>,
+    /// Whom connections of this key reached that have ended while others remain.
+    reached: Reached,
+}
+
+impl Entry {
+    /// Makes the last connection the active one.
+    fn elect(&self) {
+        if let Some((last, others)) = self.peers.split_last() {
+            for peer in others {
+                peer.active.store(false, Ordering::Release);
+            }
+            last.active.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// All connections.
+#[derive(Debug)]
+pub(super) struct Registry {
+    shards: [Mutex<HashMap<NodePublic, Entry>>; SHARDS],
+    hasher: RandomState,
+}
+
+impl Registry {
+    pub(super) fn new() -> Self {
+        Self { shards: array::from_fn(|_| Mutex::default()), hasher: RandomState::new() }
+    }
+
+    fn shard(&self, key: &NodePublic) -> MutexGuard<'_, HashMap<NodePublic, Entry>> {
+        // Keys can be chosen by their owners, so the shard is found by a secret hash.
+        let shard = self.hasher.hash_one(key) as usize % SHARDS;
+        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection that packets for `key` go to.
+    pub(super) fn find(&self, key: &NodePublic) -> Option<Arc<Peer>> {
+        self.shard(key).get(key)?.peers.last().cloned()
+    }
+
+    /// Adds a connection, which becomes the active one of its key. Returns how many the key has now.
+    pub(super) fn add(&self, peer: &Arc<Peer>) -> usize {
+        let mut shard = self.shard(&peer.key);
+        let entry = shard.entry(peer.key).or_default();
+        entry.peers.push(Arc::clone(peer));
+        entry.elect();
+        entry.peers.len()
+    }
+
+    /// A connection that is not the active one of its key was heard: it becomes the active one.
+    pub(super) fn activate(&self, peer: &Arc<Peer>) {
+        let mut shard = self.shard(&peer.key);
+        if let Some(entry) = shard.get_mut(&peer.key)
+            && let Some(at) = entry.peers.iter().position(|other| other.id == peer.id)
+        {
+            entry.peers[at..].rotate_left(1);
+            entry.elect();
+        }
+    }
+
+    /// Removes a connection, which had reached `reached`. When it was its key's last, returns whom the key's
+    /// connections reached, all of whom are to be told.
+    pub(super) fn remove(&self, peer: &Arc<Peer>, reached: Reached) -> Option<Reached> {
+        let mut shard = self.shard(&peer.key);
+        peer.active.store(false, Ordering::Release);
+        let entry = shard.get_mut(&peer.key)?;
+        entry.peers.retain(|other| other.id != peer.id);
+        entry.reached.extend(reached);
+        entry.reached.retain(|_, peer| peer.strong_count() > 0);
+        if entry.peers.is_empty() {
+            let reached = mem::take(&mut entry.reached);
+            shard.remove(&peer.key);
+            if shard.len() < shard.capacity() / 4 {
+                shard.shrink_to_fit();
+            }
+            return Some(reached);
+        }
+        entry.elect();
+        None
+    }
+
+    /// Calls `f` for each connection.
+    pub(super) fn for_each(&self, mut f: impl FnMut(&Peer)) {
+        for shard in &self.shards {
+            for entry in shard.lock().unwrap_or_else(PoisonError::into_inner).values() {
+                entry.peers.iter().for_each(|peer| f(peer));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: NodePublic = NodePublic::from_bytes([1; 32]);
+
+    fn three() -> (Registry, [Arc<Peer>; 3]) {
+        let registry = Registry::new();
+        let peers = [1, 2, 3].map(|id| Arc::new(Peer::new(id, KEY)));
+        for peer in &peers {
+            registry.add(peer);
+        }
+        (registry, peers)
+    }
+
+    fn active(registry: &Registry, peers: &[Arc<Peer>]) -> u64 {
+        let active: Vec<_> = peers.iter().filter(|peer| peer.is_active()).map(|peer| peer.id).collect();
+        assert_eq!(active, [registry.find(&KEY).unwrap().id], "one is active, and it is the one that is found");
+        active[0]
+    }
+
+    #[test]
+    fn the_newest_connection_of_a_key_is_active() {
+        let (registry, peers) = three();
+        assert_eq!(active(&registry, &peers), 3);
+    }
+
+    #[test]
+    fn the_one_heard_last_becomes_active_and_the_one_before_it_follows() {
+        let (registry, peers) = three();
+        registry.activate(&peers[0]);
+        assert_eq!(active(&registry, &peers), 1);
+        assert!(registry.remove(&peers[0], Reached::new()).is_none());
+        assert_eq!(active(&registry, &peers), 3);
+        assert!(registry.remove(&peers[1], Reached::new()).is_none());
+        assert_eq!(active(&registry, &peers), 3);
+    }
+
+    #[test]
+    fn the_last_to_leave_tells_whom_all_had_reached() {
+        let (registry, peers) = three();
+        let others = [10, 11].map(|id| Arc::new(Peer::new(id, NodePublic::from_bytes([2; 32]))));
+        let reach = |peer: &Arc<Peer>| Reached::from([(peer.id, Arc::downgrade(peer))]);
+        assert!(registry.remove(&peers[0], reach(&others[0])).is_none());
+        assert!(registry.remove(&peers[1], Reached::new()).is_none());
+        let mut told: Vec<_> = registry.remove(&peers[2], reach(&others[1])).unwrap().into_keys().collect();
+        told.sort_unstable();
+        assert_eq!(told, [10, 11]);
+        assert!(registry.find(&KEY).is_none());
+    }
+
+    #[test]
+    fn a_connection_that_was_removed_is_not_activated_again() {
+        let (registry, peers) = three();
+        registry.remove(&peers[1], Reached::new());
+        registry.activate(&peers[1]);
+        assert_eq!(active(&registry, &peers), 3);
+        assert!(registry.remove(&peers[1], Reached::new()).is_none());
+    }
+}

@@ -1,0 +1,91 @@
+//! Asking an admission server who may use the relay (Tailscale `tailcfg.DERPAdmitClientRequest`).
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use dayfly_wire::key::NodePublic;
+use http::{Method, Request, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::upstream::{Upstream, UpstreamError};
+
+/// How long the admission server may take (derpserver.go).
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest answer that is read, in bytes (derpserver.go).
+const MAX_ANSWER: usize = 4 << 10;
+
+/// Why a client was not let in.
+#[derive(Debug, Error)]
+pub(crate) enum VerifyError {
+    /// The admission server says no.
+    #[error("the admission server does not allow it")]
+    Refused,
+    /// The admission server could not be asked.
+    #[error("{0}")]
+    Unreachable(#[from] UpstreamError),
+    /// It took too long.
+    #[error("the admission server did not answer in {} s", TIMEOUT.as_secs())]
+    TimedOut,
+    /// It answered with another status.
+    #[error("the admission server answered with status {0}")]
+    Status(StatusCode),
+    /// It answered something else.
+    #[error("the admission server's answer is not valid: {0}")]
+    Answer(serde_json::Error),
+}
+
+/// An admission server.
+#[derive(Debug)]
+pub(crate) struct Verifier {
+    upstream: Upstream,
+    fail_open: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Question<'a> {
+    node_public: &'a NodePublic,
+    source: IpAddr,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(rename = "Allow", default)]
+    allow: bool,
+}
+
+impl Verifier {
+    /// An admission server that is asked by POST to its URL. With `fail_open`, clients are let in when it cannot be
+    /// asked; an answer that is no plain yes refuses in either case.
+    pub(crate) const fn new(upstream: Upstream, fail_open: bool) -> Self {
+        Self { upstream, fail_open }
+    }
+
+    /// Asks whether the client with `key`, which came from `source`, may come in.
+    pub(crate) async fn verify(&self, key: &NodePublic, source: IpAddr) -> Result<(), VerifyError> {
+        let answer = match tokio::time::timeout(TIMEOUT, self.ask(key, source)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(VerifyError::TimedOut),
+        };
+        match answer {
+            Err(error @ (VerifyError::Unreachable(_) | VerifyError::TimedOut)) if self.fail_open => {
+                tracing::warn!(client = %key.short(), %error, "client let in unverified");
+                Ok(())
+            }
+            answer => answer,
+        }
+    }
+
+    async fn ask(&self, key: &NodePublic, source: IpAddr) -> Result<(), VerifyError> {
+        let question = Question { node_public: key, source: source.to_canonical() };
+        let body = serde_json::to_vec(&question).map_err(VerifyError::Answer)?;
+        let request = Request::builder().method(Method::POST).header(header::CONTENT_TYPE, "application/json");
+        let (status, body) = self.upstream.fetch(request, "", body.into(), MAX_ANSWER).await?;
+        if status != StatusCode::OK {
+            return Err(VerifyError::Status(status));
+        }
+        let answer: Answer = serde_json::from_slice(&body).map_err(VerifyError::Answer)?;
+        if answer.allow { Ok(()) } else { Err(VerifyError::Refused) }
+    }
+}

@@ -1,0 +1,444 @@
+//! One process: its listeners, what they share, and its end.
+
+use std::future::pending;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use http::header::InvalidHeaderValue;
+use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+
+use crate::config::Config;
+use crate::derp::rate::TokenBucket;
+use crate::derp::verify::Verifier;
+use crate::derp::{self, Timeouts};
+use crate::gateway::Gateway;
+use crate::web;
+use crate::metrics::Metrics;
+use crate::origin::AllowedOrigins;
+use crate::socket::Socket;
+use crate::stun;
+use crate::tls::{self, Certificate, TlsError};
+use crate::upstream::Upstream;
+use crate::www::{self, LoadError, Site};
+
+/// How long a TLS handshake may take.
+const TLS_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the kernel tries to deliver data to a client that does not take it, also where nobody waits for that.
+const USER_TIMEOUT: Duration = Duration::from_secs(15);
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 1024;
+/// How long to wait after an error that will not go away at once, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Within what time clients of a relay that goes down should come back, so that they don't come all at once.
+const RECONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// For how long they should try.
+const TRY_FOR: Duration = Duration::from_secs(30);
+
+/// Why a process could not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// No address was given.
+    #[error("there is no address to listen on")]
+    NoListener,
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// Plain HTTP would be reachable by others.
+    #[error(
+        "{0} can be reached by others, and plain HTTP would show them what passes: give --tls-cert and --tls-key, or \
+         --allow-plain-http where something in front of it speaks TLS"
+    )]
+    PlainHttp(SocketAddr),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The page cannot be served.
+    #[error(transparent)]
+    Page(#[from] LoadError),
+    /// The page's configuration cannot be read.
+    #[error("{} cannot be read: {source}", path.display())]
+    PageConfig {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The page's headers have characters that no header has.
+    #[error("the page's content security policy is not valid: {0}")]
+    Headers(#[from] InvalidHeaderValue),
+}
+
+/// Where a process really listens.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Addresses {
+    /// HTTP or HTTPS.
+    pub http: Vec<SocketAddr>,
+    /// STUN.
+    pub stun: Vec<SocketAddr>,
+    /// Metrics.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) derp: Option<Arc<derp::Server>>,
+    pub(crate) gateway: Arc<Gateway>,
+    site: RwLock<Arc<Site>>,
+    config: Config,
+    certificate: Option<Arc<Certificate>>,
+    closing: watch::Sender<bool>,
+    /// Held by each connection, so that the process knows when the last one is gone.
+    connections: Arc<Semaphore>,
+}
+
+impl Shared {
+    /// The page as it is now.
+    pub(crate) fn site(&self) -> Arc<Site> {
+        Arc::clone(&self.site.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until the process goes down.
+    pub(crate) fn closing(&self) -> impl Future<Output = ()> + use<> {
+        let mut closing = self.closing.subscribe();
+        async move {
+            if closing.wait_for(|closing| *closing).await.is_err() {
+                pending::<()>().await;
+            }
+        }
+    }
+
+    /// Runs what a connection has become.
+    pub(crate) fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
+        // The connection's place is taken over before its HTTP task gives it back.
+        let place = Place::take(self, None);
+        tokio::spawn(async move {
+            task.await;
+            drop(place);
+        });
+    }
+
+    fn load_site(config: &Config) -> Result<Site, StartError> {
+        let mut site = Site { headers: config.page.headers.build()?, ..Site::default() };
+        if let Some(directory) = &config.page.www {
+            site.assets = www::load(directory)?;
+        }
+        if let Some(path) = &config.page.config {
+            let bytes = std::fs::read(path)
+                .map_err(|source| StartError::PageConfig { path: path.clone(), source })?;
+            site.assets.insert("/config.json".to_owned(), www::single("/config.json", bytes.into()));
+        }
+        Ok(site)
+    }
+
+    /// Takes the page into use, and compresses it meanwhile.
+    fn publish(self: &Arc<Self>, site: Site) {
+        let site = Arc::new(site);
+        *self.site.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&site);
+        tokio::task::spawn_blocking(move || www::compress_all(&site.assets));
+    }
+
+    /// Reads certificates and the page again. What cannot be read stays as it was.
+    fn reload(self: &Arc<Self>) {
+        match self.certificate.as_ref().map(|certificate| certificate.reload()) {
+            Some(Ok(())) => tracing::info!("certificate read again"),
+            Some(Err(error)) => tracing::error!(%error, "certificate not read again"),
+            None => {}
+        }
+        if self.config.page.www.is_some() || self.config.page.config.is_some() {
+            match Self::load_site(&self.config) {
+                Ok(site) => {
+                    tracing::info!(files = site.assets.len(), "page read again");
+                    self.publish(site);
+                }
+                Err(error) => tracing::error!(%error, "page not read again"),
+            }
+        }
+    }
+}
+
+/// A connection's place among those that may be open.
+struct Place {
+    shared: Arc<Shared>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Place {
+    fn take(shared: &Arc<Shared>, permit: Option<OwnedSemaphorePermit>) -> Self {
+        shared.metrics.open.add(1);
+        // A connection that changes its protocol may for a moment have no permit of its own; the limit is a bound on
+        // memory, not an exact number.
+        let permit = permit.or_else(|| Arc::clone(&shared.connections).try_acquire_owned().ok());
+        Self { shared: Arc::clone(shared), permit }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shared.metrics.open.sub(1);
+        drop(self.permit.take());
+    }
+}
+
+/// A relay, a gateway and a page, as far as they are configured, on one process' listeners.
+#[derive(Debug)]
+pub struct Relay {
+    shared: Arc<Shared>,
+    http: Vec<TcpListener>,
+    stun: Vec<UdpSocket>,
+    ops: Option<TcpListener>,
+    tls: Option<Arc<ServerConfig>>,
+    addresses: Addresses,
+}
+
+impl Relay {
+    /// Reads all files and listens. Nothing is answered before [`run`](Self::run). In a Tokio runtime only.
+    ///
+    /// # Errors
+    /// When a file cannot be read, an address is taken, or plain HTTP would be reachable by others.
+    pub fn bind(config: Config) -> Result<Self, StartError> {
+        if config.listen.is_empty() {
+            return Err(StartError::NoListener);
+        }
+        if config.tls.is_none()
+            && !config.allow_plain_http
+            && let Some(address) = config.listen.iter().find(|address| !address.ip().is_loopback())
+        {
+            return Err(StartError::PlainHttp(*address));
+        }
+        let metrics = Arc::new(Metrics::default());
+        let site = Shared::load_site(&config)?;
+        let trust = tls::client_config(&config.gateway.upstream_ca)?;
+        let upstream = |url: &crate::config::UpstreamUrl| Upstream::new(url.clone(), trust.clone());
+        let gateway = Arc::new(Gateway {
+            control: config.gateway.control.as_ref().map(upstream),
+            relays: config.gateway.relays.iter().map(|(region, url)| (*region, upstream(url))).collect(),
+            origins: AllowedOrigins(config.gateway.allow_origins.clone()),
+            metrics: Arc::clone(&metrics),
+        });
+        let derp = config.derp.as_ref().map(|derp| {
+            let verifier = derp.verify_url.as_ref().map(|url| Verifier::new(upstream(url), derp.verify_fail_open));
+            let timeouts = Timeouts::default();
+            let metrics = Arc::clone(&metrics);
+            Arc::new(derp::Server::new(derp.key.clone(), verifier, derp.client_rate, timeouts, metrics))
+        });
+        let derp_key = derp.as_ref().map(|derp| *derp.public_key());
+        let certificate = match &config.tls {
+            Some(files) => Some(Certificate::load(&files.certificate, &files.key, derp_key)?),
+            None => None,
+        };
+        let tls = match &certificate {
+            Some(certificate) => Some(certificate.server_config()?),
+            None => None,
+        };
+        let listen = |address: &SocketAddr| listen(*address, config.reuse_port);
+        let http = config.listen.iter().map(listen).collect::<Result<Vec<_>, _>>()?;
+        let ops = config.metrics_listen.as_ref().map(listen).transpose()?;
+        let stun = config.derp.iter().flat_map(|derp| &derp.stun_listen);
+        let stun = stun.map(|address| listen_udp(*address, config.reuse_port)).collect::<Result<Vec<_>, _>>()?;
+        let addresses = Addresses {
+            http: http.iter().filter_map(|listener| listener.local_addr().ok()).collect(),
+            stun: stun.iter().filter_map(|socket| socket.local_addr().ok()).collect(),
+            metrics: ops.as_ref().and_then(|listener| listener.local_addr().ok()),
+        };
+        let shared = Arc::new(Shared {
+            metrics,
+            derp,
+            gateway,
+            site: RwLock::default(),
+            certificate,
+            closing: watch::Sender::new(false),
+            connections: Arc::new(Semaphore::new(config.limits.max_connections)),
+            config,
+        });
+        shared.publish(site);
+        Ok(Self { shared, http, stun, ops, tls, addresses })
+    }
+
+    /// Where it listens, with the ports that were taken for 0.
+    pub const fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// The relay's public key, if it is a relay.
+    pub fn derp_key(&self) -> Option<dayfly_wire::key::NodePublic> {
+        self.shared.derp.as_ref().map(|derp| *derp.public_key())
+    }
+
+    /// What has it read its certificate and its page again.
+    pub fn reloader(&self) -> Reloader {
+        Reloader(Arc::clone(&self.shared))
+    }
+
+    /// Serves until `shutdown` is ready, then tells clients of the relay to come back later, and ends when all
+    /// connections have ended or [`Limits::drain`](crate::config::Limits::drain) is over.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self { shared, http, stun, ops, tls, .. } = self;
+        let mut tasks = JoinSet::new();
+        for listener in http {
+            tasks.spawn(accept(Arc::clone(&shared), listener, tls.clone()));
+        }
+        for socket in stun {
+            tasks.spawn(stun::serve(socket, Arc::clone(&shared.metrics)));
+        }
+        if let Some(listener) = ops {
+            tasks.spawn(accept_ops(Arc::clone(&shared), listener));
+        }
+        shutdown.await;
+        tasks.shutdown().await;
+        tracing::info!(connections = shared.metrics.open.get(), "going down");
+        shared.closing.send_replace(true);
+        if let Some(derp) = &shared.derp {
+            derp.restart(RECONNECT_WITHIN, TRY_FOR);
+        }
+        let all = u32::try_from(shared.config.limits.max_connections).unwrap_or(u32::MAX);
+        let drained = timeout(shared.config.limits.drain, shared.connections.acquire_many(all)).await;
+        tracing::info!(left = shared.metrics.open.get(), drained = drained.is_ok(), "down");
+    }
+}
+
+/// Has a running [`Relay`] read its files again.
+#[derive(Clone, Debug)]
+pub struct Reloader(Arc<Shared>);
+
+impl Reloader {
+    /// Reads the certificate and the page again; what cannot be read stays as it was, and is logged.
+    pub fn reload(&self) {
+        self.0.reload();
+    }
+}
+
+async fn accept(shared: Arc<Shared>, listener: TcpListener, tls: Option<Arc<ServerConfig>>) {
+    let tls = tls.map(TlsAcceptor::from);
+    let per_second = f64::from(shared.config.limits.accept_per_second.max(1));
+    let mut rate = TokenBucket::new(per_second, per_second, Instant::now());
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+                    tracing::error!(%error, "cannot accept connections");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+                continue;
+            }
+        };
+        shared.metrics.accepted.add(1);
+        let Ok(permit) = Arc::clone(&shared.connections).try_acquire_owned() else {
+            shared.metrics.refused_full.add(1);
+            continue;
+        };
+        let place = Place::take(&shared, Some(permit));
+        let (shared, tls) = (Arc::clone(&shared), tls.clone());
+        tokio::spawn(async move {
+            serve(shared, stream, peer, tls).await;
+            drop(place);
+        });
+        let now = Instant::now();
+        if let Some(pause) = rate.charge(1, now) {
+            sleep_until(now + pause).await;
+        }
+    }
+}
+
+async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>) {
+    let socket = SockRef::from(&stream);
+    let options = socket.set_tcp_nodelay(true).and_then(|()| set_user_timeout(&socket));
+    if let Err(error) = options {
+        tracing::debug!(%peer, %error, "connection failed before its first byte");
+        return;
+    }
+    let socket = match tls {
+        None => Socket::Plain(stream),
+        Some(tls) => match timeout(TLS_TIMEOUT, tls.accept(stream)).await {
+            Ok(Ok(stream)) => Socket::Tls(Box::new(stream)),
+            Ok(Err(error)) => {
+                shared.metrics.tls_failed.add(1);
+                if !tls::is_noise(&error) {
+                    tracing::debug!(%peer, %error, "TLS handshake failed");
+                }
+                return;
+            }
+            Err(_) => {
+                shared.metrics.tls_failed.add(1);
+                return;
+            }
+        },
+    };
+    web::serve(shared, socket, peer).await;
+}
+
+#[cfg(target_os = "linux")]
+fn set_user_timeout(socket: &SockRef<'_>) -> io::Result<()> {
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn set_user_timeout(socket: &SockRef<'_>) -> io::Result<()> {
+    socket.set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(USER_TIMEOUT))
+}
+
+async fn accept_ops(shared: Arc<Shared>, listener: TcpListener) {
+    let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let Ok(permit) = Arc::clone(&shared.connections).try_acquire_owned() else { continue };
+                let (closing, shared) = (shared.closing(), Arc::clone(&shared));
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = web::serve_ops(shared, stream, loopback) => {}
+                        () = closing => {}
+                    }
+                    drop(permit);
+                });
+            }
+            Err(_) => sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+fn listen(address: SocketAddr, reuse_port: bool) -> Result<TcpListener, StartError> {
+    let open = || {
+        let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        prepare(&socket, address, reuse_port)?;
+        socket.listen(BACKLOG)?;
+        TcpListener::from_std(socket.into())
+    };
+    open().map_err(|source| StartError::Listen { address, source })
+}
+
+fn listen_udp(address: SocketAddr, reuse_port: bool) -> Result<UdpSocket, StartError> {
+    let open = || {
+        let socket = RawSocket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        prepare(&socket, address, reuse_port)?;
+        UdpSocket::from_std(socket.into())
+    };
+    open().map_err(|source| StartError::Listen { address, source })
+}
+
+fn prepare(socket: &RawSocket, address: SocketAddr, reuse_port: bool) -> io::Result<()> {
+    #[cfg(unix)]
+    if reuse_port {
+        socket.set_reuse_port(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())
+}

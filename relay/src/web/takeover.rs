@@ -1,0 +1,90 @@
+//! What a connection becomes after its request.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::io::AsyncWriteExt as _;
+
+use crate::derp;
+use crate::gateway::{CONTROL_PROTOCOL, Gateway};
+use crate::link::Link;
+use crate::socket::Socket;
+use crate::upstream::UpstreamSocket;
+
+/// What a request asks its connection to become.
+#[derive(Debug)]
+pub(crate) enum Takeover {
+    /// DERP as native clients speak it.
+    Derp {
+        server: Arc<derp::Server>,
+        /// The client has the server's key from its certificate and waits for no answer.
+        fast_start: bool,
+    },
+    /// DERP inside a WebSocket.
+    DerpWebSocket { server: Arc<derp::Server>, accept: String },
+    /// A WebSocket whose bytes are carried to an upstream that has agreed.
+    CarryWebSocket {
+        gateway: Arc<Gateway>,
+        upstream: Box<Link<UpstreamSocket>>,
+        subprotocol: &'static str,
+        accept: String,
+    },
+    /// A native client's ts2021, carried to an upstream that has agreed.
+    CarryControl { gateway: Arc<Gateway>, upstream: Box<Link<UpstreamSocket>> },
+}
+
+impl Takeover {
+    /// Answers the request and does what it asked for, until the connection ends. `early` has come with the request.
+    pub(crate) async fn run(self, mut socket: Socket, early: Bytes, peer: SocketAddr) {
+        if let Some(head) = self.answer()
+            && let Err(error) = socket.write_all(head.as_bytes()).await
+        {
+            tracing::debug!(%peer, %error, "connection failed before its upgrade");
+            return;
+        }
+        let origin = |transport| derp::Origin { ip: peer.ip().to_canonical(), transport };
+        match self {
+            Self::Derp { server, .. } => server.serve(Link::raw(socket, early), origin("native")).await,
+            Self::DerpWebSocket { server, .. } => {
+                server.serve(Link::websocket(socket, early), origin("websocket")).await;
+            }
+            Self::CarryWebSocket { gateway, upstream, subprotocol, .. } => {
+                gateway.carry(Link::websocket(socket, early), *upstream, subprotocol).await;
+            }
+            Self::CarryControl { gateway, upstream } => {
+                gateway.carry(Link::raw(socket, early), *upstream, CONTROL_PROTOCOL).await;
+            }
+        }
+    }
+
+    fn answer(&self) -> Option<String> {
+        match self {
+            Self::Derp { fast_start: true, .. } => None,
+            Self::Derp { server, .. } => Some(switching("DERP", &server.upgrade_headers())),
+            Self::DerpWebSocket { accept, .. } => Some(websocket(accept, "derp")),
+            Self::CarryWebSocket { accept, subprotocol, .. } => Some(websocket(accept, subprotocol)),
+            Self::CarryControl { .. } => Some(switching(CONTROL_PROTOCOL, &[])),
+        }
+    }
+}
+
+fn websocket(accept: &str, subprotocol: &str) -> String {
+    let headers = [
+        ("Sec-WebSocket-Accept", accept.to_owned()),
+        ("Sec-WebSocket-Protocol", subprotocol.to_owned()),
+    ];
+    switching("websocket", &headers)
+}
+
+fn switching(protocol: &str, headers: &[(&str, String)]) -> String {
+    let mut head = format!("HTTP/1.1 101 Switching Protocols\r\nUpgrade: {protocol}\r\nConnection: Upgrade\r\n");
+    for (name, value) in headers {
+        head.push_str(name);
+        head.push_str(": ");
+        head.push_str(value);
+        head.push_str("\r\n");
+    }
+    head.push_str("\r\n");
+    head
+}
