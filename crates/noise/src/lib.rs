@@ -1,1 +1,15 @@
-//! noise
+//! Noise primitives for [`snow`]: X25519, ChaCha20-Poly1305 and BLAKE2s.
+//!
+//! snow runs the handshake patterns; this crate gives it the primitives of `Noise_IK_25519_ChaChaPoly_BLAKE2s`
+//! (ts2021) and of `Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s` (WireGuard), and no others. It draws no randomness of its
+//! own: a handshake's one ephemeral key is taken from the generator that the caller passes.
+
+mod cipher;
+mod dh;
+mod hash;
+mod random;
+mod resolver;
+#[cfg(test)]
+mod tests;
+
+pub use resolver::Resolver;
