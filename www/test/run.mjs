@@ -16,7 +16,7 @@ try {
   }
   await build({ entryPoints, outdir: out, bundle: true, platform: "node", format: "esm", outExtension: { ".js": ".mjs" }, outbase: here, external: ["../serve.mjs", "../browser.mjs", "node:*"], logLevel: "warning", plugins: [helpers()] });
   const files = entryPoints.map((path) => join(out, path.slice(here.length).replace(/\.ts$/, ".mjs")));
-  const code = await new Promise((resolve) => spawn(process.execPath, ["--test", "--test-concurrency=1", ...files], { stdio: "inherit" }).on("exit", resolve));
+  const code = await new Promise((resolve) => spawn(process.execPath, ["--test", "--test-reporter=spec", "--test-concurrency=1", ...files], { stdio: "inherit" }).on("exit", resolve));
   process.exitCode = code ?? 1;
 } finally {
   await rm(out, { recursive: true, force: true });

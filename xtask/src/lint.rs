@@ -1,16 +1,18 @@
 //! `cargo xtask lint`: formatting, clippy for both targets, the house's own rules, licences of what is depended on.
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail};
 
-use crate::paths::{self, cargo, find_program};
+use crate::paths::{self, cargo};
 use crate::rules;
+use crate::setup::rust::ensure_linters;
 use crate::step::{run, step};
 use crate::toolchain::{self, WASM, wasm_cargo};
 
 pub(crate) fn run_command() -> Result<ExitCode> {
     let toolchain = toolchain::ensure()?;
+    ensure_linters()?;
     let failed = all(&toolchain);
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -18,7 +20,10 @@ pub(crate) fn run_command() -> Result<ExitCode> {
 /// Run every check, also after one has failed; how many failed.
 pub(crate) fn all(toolchain: &str) -> usize {
     let outcomes = [
-        step("formatting", || run(cargo().args(["fmt", "--all", "--check"]))),
+        step("formatting", || {
+            run(cargo().args(["fmt", "--all", "--check"]))?;
+            run(cargo().args(["fmt", "--check", "--manifest-path", FUZZ]))
+        }),
         step("house rules", rules::check),
         step("clippy, native", || {
             run(cargo()
@@ -31,12 +36,11 @@ pub(crate) fn all(toolchain: &str) -> usize {
             clippy.env("CLIPPY_CONF_DIR", paths::root().join("xtask/clippy-wasm"));
             run(clippy.args(["clippy", "--quiet", "--target", WASM, "-p", "dayfly-web"]).args(DENY))
         }),
+        step("clippy, fuzz targets", || run(fuzz_clippy().args(DENY))),
         step("licences, bans and sources of dependencies", || {
-            if find_program(&["cargo-deny"]).is_none() {
-                println!("    cargo-deny is not installed: left out");
-                return Ok(());
-            }
-            run(cargo().args(["deny", "--offline", "check", "licenses", "bans", "sources"]))
+            let mut deny = cargo();
+            deny.args(["deny", "--log-level", "error", "check", "licenses", "bans", "sources"]);
+            run(deny.env("PATH", paths::path_with_cache()?))
         }),
     ];
     for error in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
@@ -44,6 +48,18 @@ pub(crate) fn all(toolchain: &str) -> usize {
     }
     outcomes.iter().filter(|outcome| outcome.is_err()).count()
 }
+
+/// Clippy on the fuzz targets, which are a workspace of their own, for nightly and sanitizers.
+fn fuzz_clippy() -> Command {
+    let mut clippy = cargo();
+    clippy.args(["clippy", "--quiet", "--manifest-path", FUZZ]);
+    clippy.env("CARGO_TARGET_DIR", paths::target().join("fuzz"));
+    // Nothing is linked here, so libFuzzer need not be compiled: this tells its build script that it is elsewhere.
+    clippy.env("CUSTOM_LIBFUZZER_PATH", paths::target().join("fuzz/libfuzzer.a"));
+    clippy
+}
+
+const FUZZ: &str = "fuzz/Cargo.toml";
 
 const DENY: &[&str] = &["--", "-D", "warnings"];
 

@@ -27,6 +27,7 @@ pub(crate) fn run_command(names: &[String]) -> Result<ExitCode> {
     if names.is_empty() {
         tally.failed += lint::all(&ready.toolchain);
         tally.add("unit tests", || tests(cargo().args(["test", "--no-fail-fast", "--quiet"])));
+        tally.add("the page against a mock of its engine, in Chromium", page);
     }
     // Without a page or a relay there is still much to be told about the rest.
     for outcome in [
@@ -70,6 +71,17 @@ fn peers(ready: &Ready, names: &[String]) -> Result<Tally> {
     }
 }
 
+/// The page's scripts: their types, and their tests.
+fn page() -> Result<Tally> {
+    let npm = |arguments: &[&str]| {
+        let mut npm = Command::new("npm");
+        npm.args(arguments).current_dir(paths::root().join("www"));
+        npm
+    };
+    run(&mut npm(&["run", "--silent", "check"]))?;
+    tests(&mut npm(&["test", "--silent"]))
+}
+
 /// Run a command that runs test programs, and add up what they report.
 fn tests(command: &mut Command) -> Result<Tally> {
     let mut tally = Tally::default();
@@ -101,14 +113,24 @@ impl Tally {
         }
     }
 
-    /// What a line such as `test result: ok. 3 passed; 0 failed; ...` says.
+    /// What a line of a Rust test program, `test result: ok. 3 passed; 0 failed; ...`, or of Node's test runner,
+    /// `ℹ pass 3` and `ℹ fail 0`, says.
     fn reported(line: &str) -> Option<Self> {
-        let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
-        let count = |what: &str| {
-            let mut parts = counts.split("; ").filter_map(|part| part.trim().split_once(' '));
-            parts.find(|(_, name)| *name == what)?.0.parse().ok()
-        };
-        Some(Self { passed: count("passed")?, failed: count("failed")? })
+        if let Some(counts) = line.strip_prefix("test result: ") {
+            let (_, counts) = counts.split_once(". ")?;
+            let count = |what: &str| {
+                let mut parts = counts.split("; ").filter_map(|part| part.trim().split_once(' '));
+                parts.find(|(_, name)| *name == what)?.0.parse().ok()
+            };
+            return Some(Self { passed: count("passed")?, failed: count("failed")? });
+        }
+        let (what, count) = line.strip_prefix("ℹ ")?.split_once(' ')?;
+        let count = count.parse().ok()?;
+        match what {
+            "pass" => Some(Self { passed: count, failed: 0 }),
+            "fail" | "cancelled" => Some(Self { passed: 0, failed: count }),
+            _ => None,
+        }
     }
 }
 
@@ -121,6 +143,13 @@ mod tests {
         let line = "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured; 7 filtered out; finished in 0.1s";
         assert_eq!(Tally::reported(line), Some(Tally { passed: 12, failed: 3 }));
         assert_eq!(Tally::reported("test a::b ... ok"), None);
+    }
+
+    #[test]
+    fn the_closing_lines_of_nodes_tests_are_understood() {
+        assert_eq!(Tally::reported("ℹ pass 55"), Some(Tally { passed: 55, failed: 0 }));
+        assert_eq!(Tally::reported("ℹ fail 2"), Some(Tally { passed: 0, failed: 2 }));
+        assert_eq!(Tally::reported("ℹ duration_ms 1000.7"), None);
     }
 
     #[test]

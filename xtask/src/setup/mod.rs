@@ -3,7 +3,7 @@
 pub(crate) mod apt;
 mod go;
 mod npm;
-mod rust;
+pub(crate) mod rust;
 
 use std::thread;
 

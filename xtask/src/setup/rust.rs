@@ -12,6 +12,7 @@ use crate::step::{output, run_logged};
 /// The newest Trunk that the pinned compiler builds.
 const TRUNK: &str = "0.21.14";
 const GECKODRIVER: &str = "0.37.1";
+const CARGO_DENY: &str = "0.20.2";
 
 /// Build what is missing or of another version, into the cache.
 pub(crate) fn ensure(need: Need) -> Result<()> {
@@ -19,8 +20,14 @@ pub(crate) fn ensure(need: Need) -> Result<()> {
     install("trunk", "trunk", TRUNK)?;
     if need == Need::Tests {
         install("geckodriver", "geckodriver", GECKODRIVER)?;
+        ensure_linters()?;
     }
     Ok(())
+}
+
+/// Build what `cargo xtask lint` runs besides what rustup brings.
+pub(crate) fn ensure_linters() -> Result<()> {
+    install("cargo-deny", "cargo-deny", CARGO_DENY)
 }
 
 /// The command line tool's version has to be the library's.
