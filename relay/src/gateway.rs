@@ -98,7 +98,9 @@ impl Gateway {
     pub(crate) async fn key(&self, query: Option<&str>) -> Result<(StatusCode, Bytes), GatewayError> {
         let control = self.control.as_ref().ok_or(GatewayError::NoControl)?;
         let version = match query.map(|query| parameter(query, "v")) {
-            Some(Some(version)) if version.len() <= 9 && version.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some(Some(version))
+                if version.len() <= 9 && version.bytes().all(|byte| byte.is_ascii_digit()) =>
+            {
                 format!("?v={version}")
             }
             None | Some(None) => String::new(),
@@ -148,8 +150,12 @@ impl Gateway {
     }
 
     /// Carries bytes both ways until both ends are done, one fails, or nothing comes for long.
-    pub(crate) async fn carry<S>(self: Arc<Self>, client: Link<S>, upstream: Link<UpstreamSocket>, what: &'static str)
-    where
+    pub(crate) async fn carry<S>(
+        self: Arc<Self>,
+        client: Link<S>,
+        upstream: Link<UpstreamSocket>,
+        what: &'static str,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         self.metrics.gateway_open.add(1);
@@ -167,7 +173,8 @@ impl Gateway {
 
 /// The value of a parameter in a query, percent-decoded. A plus stays a plus: base64 has it, forms are not used here.
 pub(crate) fn parameter(query: &str, name: &str) -> Option<String> {
-    let (_, value) = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name)?;
+    let (_, value) =
+        query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name)?;
     percent_encoding::percent_decode_str(value).decode_utf8().ok().map(Into::into)
 }
 
@@ -183,7 +190,8 @@ mod tests {
     }
 
     fn gateway(relays: &[(u32, &str)]) -> Gateway {
-        let relays = relays.iter().map(|(id, url)| (*id, Upstream::new(url.parse().unwrap(), None))).collect();
+        let relays =
+            relays.iter().map(|(id, url)| (*id, Upstream::new(url.parse().unwrap(), None))).collect();
         Gateway { control: None, relays, origins: AllowedOrigins::default(), metrics: Arc::default() }
     }
 

@@ -178,7 +178,12 @@ impl Metrics {
         plain("counter", "http_requests_total", "HTTP requests", &self.requests);
         plain("gauge", "derp_clients", "DERP clients", &self.clients);
         plain("counter", "derp_clients_total", "DERP clients let in", &self.clients_total);
-        plain("counter", "derp_duplicates_total", "DERP clients whose key was connected", &self.duplicates_total);
+        plain(
+            "counter",
+            "derp_duplicates_total",
+            "DERP clients whose key was connected",
+            &self.duplicates_total,
+        );
         plain(
             "counter",
             "derp_duplicate_switches_total",
@@ -199,7 +204,8 @@ impl Metrics {
         let mut labelled = |name: &str, help: &str, label: &str, values: &[&str], counters: &[&Counter]| {
             head(&mut out, "counter", name, help);
             for (value, counter) in values.iter().zip(counters) {
-                let _: std::fmt::Result = writeln!(out, "dayfly_{name}{{{label}=\"{value}\"}} {}", counter.get());
+                let _: std::fmt::Result =
+                    writeln!(out, "dayfly_{name}{{{label}=\"{value}\"}} {}", counter.get());
             }
         };
         labelled(
@@ -238,7 +244,10 @@ mod tests {
         let text = metrics.render();
         for line in text.lines() {
             let (name, value) = line.rsplit_once(' ').unwrap();
-            assert!(line.starts_with('#') || (name.starts_with("dayfly_") && value.parse::<u64>().is_ok()), "{line}");
+            assert!(
+                line.starts_with('#') || (name.starts_with("dayfly_") && value.parse::<u64>().is_ok()),
+                "{line}"
+            );
         }
         assert!(text.contains("dayfly_derp_reject_total{reason=\"greeting\"} 1"));
         assert!(text.contains("dayfly_derp_drop_total{reason=\"disco_queue_full\"} 3"));

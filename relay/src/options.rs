@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::{
+    Arg, ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
+};
 use dayfly_platform::random::SystemRng;
 use dayfly_wire::derp::{HEADER_LEN, MAX_PACKET_LEN};
 use dayfly_wire::key::{KEY_LEN, NodePrivate, ParseKeyError};
@@ -20,7 +22,8 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::config::{
-    ClientRate, Config, DerpConfig, GatewayConfig, Limits, OriginRule, PageConfig, PageHeaders, TlsFiles, UpstreamUrl,
+    ClientRate, Config, DerpConfig, GatewayConfig, Limits, OriginRule, PageConfig, PageHeaders, TlsFiles,
+    UpstreamUrl,
 };
 use crate::www::is_source;
 
@@ -81,15 +84,31 @@ struct CommonArgs {
 
     /// Address to serve HTTP or HTTPS on; port 0 takes a free one. May be given several times
     #[arg(
-        long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8443", value_delimiter = ',',
-        env = "DAYFLY_LISTEN", help_heading = "Listening"
+        long,
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:8443",
+        value_delimiter = ',',
+        env = "DAYFLY_LISTEN",
+        help_heading = "Listening"
     )]
     listen: Vec<SocketAddr>,
     /// Certificate for HTTPS, with those that lead to its authority (PEM). Read again on SIGHUP
-    #[arg(long, value_name = "FILE", requires = "tls_key", env = "DAYFLY_TLS_CERT", help_heading = "Listening")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_key",
+        env = "DAYFLY_TLS_CERT",
+        help_heading = "Listening"
+    )]
     tls_cert: Option<PathBuf>,
     /// The certificate's key (PEM)
-    #[arg(long, value_name = "FILE", requires = "tls_cert", env = "DAYFLY_TLS_KEY", help_heading = "Listening")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_cert",
+        env = "DAYFLY_TLS_KEY",
+        help_heading = "Listening"
+    )]
     tls_key: Option<PathBuf>,
     /// Serve plain HTTP where others can reach it: only behind something that speaks TLS
     #[arg(long, env = "DAYFLY_ALLOW_PLAIN_HTTP", help_heading = "Listening")]
@@ -130,10 +149,22 @@ struct CommonArgs {
     )]
     derp_upstream: Vec<(u32, UpstreamUrl)>,
     /// Origin whose pages may use the gateway, besides this server's own; * for all. May be given several times
-    #[arg(long, value_name = "ORIGIN", value_delimiter = ',', env = "DAYFLY_ALLOW_ORIGIN", help_heading = "Gateway")]
+    #[arg(
+        long,
+        value_name = "ORIGIN",
+        value_delimiter = ',',
+        env = "DAYFLY_ALLOW_ORIGIN",
+        help_heading = "Gateway"
+    )]
     allow_origin: Vec<OriginRule>,
     /// Authorities to trust for upstreams' certificates (PEM), besides the system's. May be given several times
-    #[arg(long, value_name = "FILE", value_delimiter = ',', env = "DAYFLY_UPSTREAM_CA", help_heading = "Gateway")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_delimiter = ',',
+        env = "DAYFLY_UPSTREAM_CA",
+        help_heading = "Gateway"
+    )]
     upstream_ca: Vec<PathBuf>,
 
     /// Directory with the page. Read again on SIGHUP
@@ -164,7 +195,11 @@ struct DerpArgs {
     key_file: Option<PathBuf>,
     /// Address to serve STUN on (UDP); nodes expect port 3478. May be given several times
     #[arg(
-        long, value_name = "ADDRESS:PORT", value_delimiter = ',', env = "DAYFLY_STUN_LISTEN", help_heading = "Relay"
+        long,
+        value_name = "ADDRESS:PORT",
+        value_delimiter = ',',
+        env = "DAYFLY_STUN_LISTEN",
+        help_heading = "Relay"
     )]
     stun_listen: Vec<SocketAddr>,
     /// Ask this server whether a client may use the relay, as derper does; Headscale has it at /verify
@@ -172,7 +207,10 @@ struct DerpArgs {
     verify_client_url: Option<UpstreamUrl>,
     /// Let clients in when that server cannot be asked
     #[arg(
-        long, requires = "verify_client_url", env = "DAYFLY_VERIFY_CLIENT_URL_FAIL_OPEN", help_heading = "Relay"
+        long,
+        requires = "verify_client_url",
+        env = "DAYFLY_VERIFY_CLIENT_URL_FAIL_OPEN",
+        help_heading = "Relay"
     )]
     verify_client_url_fail_open: bool,
     /// How many bytes a second to read from one client; no limit when not given

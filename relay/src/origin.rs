@@ -37,7 +37,8 @@ impl FromStr for OriginRule {
 /// Scheme and authority of a web origin.
 fn parts(origin: &str) -> Option<(&str, &str)> {
     let (scheme, authority) = origin.split_once("://")?;
-    let plain = !authority.is_empty() && !authority.contains(['/', '?', '#', '@', ' ', ',', ';', '\'', '"', '\\']);
+    let plain =
+        !authority.is_empty() && !authority.contains(['/', '?', '#', '@', ' ', ',', ';', '\'', '"', '\\']);
     (plain && matches!(scheme, "http" | "https")).then_some((scheme, authority))
 }
 
@@ -120,7 +121,11 @@ mod tests {
         assert!(!allowed(&[], "relay.example", Some("https://evil.example")));
         assert!(!allowed(&[], "relay.example:8443", Some("https://relay.example")));
         assert!(!allowed(&[], "relay.example", Some("null")));
-        assert!(!allowed(&["https://page.example"], "relay.example", Some("https://page.example.evil.example")));
+        assert!(!allowed(
+            &["https://page.example"],
+            "relay.example",
+            Some("https://page.example.evil.example")
+        ));
         assert!(allowed(&["https://page.example"], "relay.example", Some("https://page.example")));
         assert!(allowed(&["*"], "relay.example", Some("null")));
     }

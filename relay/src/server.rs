@@ -22,13 +22,13 @@ use crate::derp::rate::TokenBucket;
 use crate::derp::verify::Verifier;
 use crate::derp::{self, Timeouts};
 use crate::gateway::Gateway;
-use crate::web;
 use crate::metrics::Metrics;
 use crate::origin::AllowedOrigins;
 use crate::socket::Socket;
 use crate::stun;
 use crate::tls::{self, Certificate, TlsError};
 use crate::upstream::Upstream;
+use crate::web;
 use crate::www::{self, LoadError, Site};
 
 /// How long a TLS handshake may take.
@@ -233,7 +233,8 @@ impl Relay {
             metrics: Arc::clone(&metrics),
         });
         let derp = config.derp.as_ref().map(|derp| {
-            let verifier = derp.verify_url.as_ref().map(|url| Verifier::new(upstream(url), derp.verify_fail_open));
+            let verifier =
+                derp.verify_url.as_ref().map(|url| Verifier::new(upstream(url), derp.verify_fail_open));
             let timeouts = Timeouts::default();
             let metrics = Arc::clone(&metrics);
             Arc::new(derp::Server::new(derp.key.clone(), verifier, derp.client_rate, timeouts, metrics))
@@ -251,7 +252,8 @@ impl Relay {
         let http = config.listen.iter().map(listen).collect::<Result<Vec<_>, _>>()?;
         let ops = config.metrics_listen.as_ref().map(listen).transpose()?;
         let stun = config.derp.iter().flat_map(|derp| &derp.stun_listen);
-        let stun = stun.map(|address| listen_udp(*address, config.reuse_port)).collect::<Result<Vec<_>, _>>()?;
+        let stun =
+            stun.map(|address| listen_udp(*address, config.reuse_port)).collect::<Result<Vec<_>, _>>()?;
         let addresses = Addresses {
             http: http.iter().filter_map(|listener| listener.local_addr().ok()).collect(),
             stun: stun.iter().filter_map(|socket| socket.local_addr().ok()).collect(),
@@ -332,7 +334,8 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, tls: Option<Arc<Serv
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+                if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
+                {
                     tracing::error!(%error, "cannot accept connections");
                     sleep(ACCEPT_PAUSE).await;
                 }

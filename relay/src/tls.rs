@@ -83,7 +83,11 @@ struct Chains {
 
 impl Certificate {
     /// Reads the certificate and its key.
-    pub(crate) fn load(chain: &Path, key: &Path, derp_key: Option<NodePublic>) -> Result<Arc<Self>, TlsError> {
+    pub(crate) fn load(
+        chain: &Path,
+        key: &Path,
+        derp_key: Option<NodePublic>,
+    ) -> Result<Arc<Self>, TlsError> {
         let current = RwLock::new(Chains::load(chain, key, derp_key.as_ref())?);
         Ok(Arc::new(Self { chain_file: chain.to_owned(), key_file: key.to_owned(), current, derp_key }))
     }
@@ -174,5 +178,8 @@ pub(crate) fn client_config(extra: &[PathBuf]) -> Result<Option<Arc<ClientConfig
 
 /// Whether an error of a handshake is only a client that went away, or spoke no TLS.
 pub(crate) fn is_noise(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::InvalidData)
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::InvalidData
+    )
 }

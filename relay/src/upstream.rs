@@ -245,11 +245,7 @@ pub(crate) enum UpstreamSocket {
 }
 
 impl AsyncRead for UpstreamSocket {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
@@ -294,7 +290,9 @@ mod tests {
 
     #[test]
     fn what_is_not_a_servers_url_is_refused() {
-        for url in ["control.example", "ftp://control.example", "https://user@control.example", "http://h/?q", ""] {
+        for url in
+            ["control.example", "ftp://control.example", "https://user@control.example", "http://h/?q", ""]
+        {
             assert!(url.parse::<UpstreamUrl>().is_err(), "{url}");
         }
     }

@@ -116,7 +116,8 @@ struct Core {
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) fn new(server: Arc<Server>, link: Link<S>, peer: Arc<Peer>, early: Bytes) -> Self {
         let now = Instant::now();
-        let rate = server.rate.map(|rate| TokenBucket::new(rate.bytes_per_second as f64, rate.burst as f64, now));
+        let rate =
+            server.rate.map(|rate| TokenBucket::new(rate.bytes_per_second as f64, rate.burst as f64, now));
         let next_keep_alive = now + keep_alive_interval(server.timeouts.keep_alive);
         let core = Core {
             server,
@@ -398,7 +399,8 @@ impl Core {
             return;
         };
         tally.packets_relayed += 1;
-        tally.drops[if disco { Drop::DiscoQueueFull } else { Drop::QueueFull } as usize] += pushed.dropped as u64;
+        tally.drops[if disco { Drop::DiscoQueueFull } else { Drop::QueueFull } as usize] +=
+            pushed.dropped as u64;
         if receiver.id != self.peer.id && !self.reached.contains_key(&receiver.id) {
             if self.reached.len() >= self.reached_sweep {
                 self.sweep_reached();
@@ -420,9 +422,8 @@ impl Core {
     /// Tells the client that a peer it looks for is not here, unless it was told so often just now.
     fn not_here(&mut self, peer: &dayfly_wire::key::NodePublic) {
         let now = Instant::now();
-        let bucket = self
-            .not_here
-            .get_or_insert_with(|| TokenBucket::new(NOT_HERE_PER_SECOND, NOT_HERE_BURST, now));
+        let bucket =
+            self.not_here.get_or_insert_with(|| TokenBucket::new(NOT_HERE_PER_SECOND, NOT_HERE_BURST, now));
         if bucket.try_take(now) && self.peer.outbox.push_peer_gone(peer, PeerGoneReason::NOT_HERE) {
             self.server.metrics.peer_gone_not_here.add(1);
         }

@@ -62,8 +62,9 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let mut buffer =
-            timeout(self.timeouts.handshake, self.read_greeting(link)).await.map_err(|_| GreetError::TimedOut)??;
+        let mut buffer = timeout(self.timeouts.handshake, self.read_greeting(link))
+            .await
+            .map_err(|_| GreetError::TimedOut)??;
         let header = header(&buffer).ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
         let payload = buffer.get(HEADER_LEN..HEADER_LEN + header.len).unwrap_or_default();
         let Frame::ClientInfo { key, sealed } = Frame::parse(header.kind, payload)? else {

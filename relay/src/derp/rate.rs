@@ -60,7 +60,11 @@ mod tests {
         assert_eq!(bucket.charge(50, start), None);
         assert_eq!(bucket.charge(100, start), Some(Duration::from_secs(1)));
         assert_eq!(bucket.charge(0, start + Duration::from_secs(1)), None);
-        assert_eq!(bucket.charge(50, start + Duration::from_secs(10)), None, "no more than the burst is saved up");
+        assert_eq!(
+            bucket.charge(50, start + Duration::from_secs(10)),
+            None,
+            "no more than the burst is saved up"
+        );
         assert!(bucket.charge(1, start + Duration::from_secs(10)).is_some());
     }
 

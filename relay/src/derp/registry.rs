@@ -151,7 +151,11 @@ mod tests {
 
     fn active(registry: &Registry, peers: &[Arc<Peer>]) -> u64 {
         let active: Vec<_> = peers.iter().filter(|peer| peer.is_active()).map(|peer| peer.id).collect();
-        assert_eq!(active, [registry.find(&KEY).unwrap().id], "one is active, and it is the one that is found");
+        assert_eq!(
+            active,
+            [registry.find(&KEY).unwrap().id],
+            "one is active, and it is the one that is found"
+        );
         active[0]
     }
 

@@ -56,8 +56,14 @@ impl TestClient {
     async fn connect_over(server: &Arc<Server>, key: NodePrivate, capacity: usize) -> Self {
         let mut client = Self { key, stream: open(server, capacity), buffer: BytesMut::new() };
         let mut out = Vec::new();
-        derp::put_client_info(&mut out, &client.key, server.public_key(), &ClientInfo::default(), &mut SystemRng)
-            .unwrap();
+        derp::put_client_info(
+            &mut out,
+            &client.key,
+            server.public_key(),
+            &ClientInfo::default(),
+            &mut SystemRng,
+        )
+        .unwrap();
         client.write(&out).await;
         assert!(client.is_let_in().await);
         client
@@ -394,7 +400,11 @@ async fn greetings_that_prove_nothing_are_refused_at_once() {
     let deep = {
         let shared = key.shared(server.public_key());
         let sealed = shared.seal(&mut SystemRng, &[b'['; 100_000]);
-        raw(FrameType::CLIENT_INFO, 32 + sealed.len() as u32, &[&key.public().as_bytes()[..], &sealed].concat())
+        raw(
+            FrameType::CLIENT_INFO,
+            32 + sealed.len() as u32,
+            &[&key.public().as_bytes()[..], &sealed].concat(),
+        )
     };
     for (what, bytes) in [
         ("another server's", wrong_server),
@@ -406,7 +416,8 @@ async fn greetings_that_prove_nothing_are_refused_at_once() {
         ("HTTP", b"GET / HTTP/1.1\r\n\r\n".to_vec()),
     ] {
         let start = Instant::now();
-        let mut client = TestClient { key: key.clone(), stream: open(&server, 1 << 20), buffer: BytesMut::new() };
+        let mut client =
+            TestClient { key: key.clone(), stream: open(&server, 1 << 20), buffer: BytesMut::new() };
         client.write(&bytes).await;
         assert!(!client.is_let_in().await, "{what}");
         assert!(start.elapsed() < Duration::from_secs(1), "{what}");

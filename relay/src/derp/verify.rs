@@ -80,7 +80,8 @@ impl Verifier {
     async fn ask(&self, key: &NodePublic, source: IpAddr) -> Result<(), VerifyError> {
         let question = Question { node_public: key, source: source.to_canonical() };
         let body = serde_json::to_vec(&question).map_err(VerifyError::Answer)?;
-        let request = Request::builder().method(Method::POST).header(header::CONTENT_TYPE, "application/json");
+        let request =
+            Request::builder().method(Method::POST).header(header::CONTENT_TYPE, "application/json");
         let (status, body) = self.upstream.fetch(request, "", body.into(), MAX_ANSWER).await?;
         if status != StatusCode::OK {
             return Err(VerifyError::Status(status));

@@ -14,8 +14,17 @@ fn with_file(arguments: &[&str], toml: &str) -> Result<Settings, OptionsError> {
 #[test]
 fn one_process_can_be_all() {
     let arguments = [
-        "derp", "--listen", "127.0.0.1:0", "--www", "dist", "--control", "http://127.0.0.1:8080",
-        "--stun-listen", "127.0.0.1:0", "--derp-upstream", "900=https://relay.example:8443",
+        "derp",
+        "--listen",
+        "127.0.0.1:0",
+        "--www",
+        "dist",
+        "--control",
+        "http://127.0.0.1:8080",
+        "--stun-listen",
+        "127.0.0.1:0",
+        "--derp-upstream",
+        "900=https://relay.example:8443",
     ];
     let config = read(&arguments).unwrap().config;
     assert!(config.derp.is_some());
@@ -33,7 +42,8 @@ fn a_gateway_leads_somewhere() {
 
 #[test]
 fn flags_come_before_the_file() {
-    let toml = "listen = [\"127.0.0.1:1\", \"127.0.0.1:2\"]\ndrain = 9\nreuse-port = true\nclient-rate = 5000";
+    let toml =
+        "listen = [\"127.0.0.1:1\", \"127.0.0.1:2\"]\ndrain = 9\nreuse-port = true\nclient-rate = 5000";
     let settings = with_file(&["derp", "--drain", "3"], toml).unwrap();
     assert_eq!(settings.config.listen.len(), 2);
     assert_eq!(settings.config.limits.drain, Duration::from_secs(3));

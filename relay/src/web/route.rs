@@ -4,9 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ORIGIN, UPGRADE, VARY,
-};
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ORIGIN, UPGRADE, VARY};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 
@@ -243,7 +241,8 @@ mod tests {
     use super::*;
 
     fn challenge(challenge: &[u8]) -> Option<String> {
-        let request = Request::get("/generate_204").header("X-Tailscale-Challenge", challenge).body(()).unwrap();
+        let request =
+            Request::get("/generate_204").header("X-Tailscale-Challenge", challenge).body(()).unwrap();
         let answer = generate_204(&request);
         assert_eq!(answer.status(), StatusCode::NO_CONTENT);
         let response = answer.headers().get("X-Tailscale-Response")?;

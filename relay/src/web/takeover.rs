@@ -70,15 +70,14 @@ impl Takeover {
 }
 
 fn websocket(accept: &str, subprotocol: &str) -> String {
-    let headers = [
-        ("Sec-WebSocket-Accept", accept.to_owned()),
-        ("Sec-WebSocket-Protocol", subprotocol.to_owned()),
-    ];
+    let headers =
+        [("Sec-WebSocket-Accept", accept.to_owned()), ("Sec-WebSocket-Protocol", subprotocol.to_owned())];
     switching("websocket", &headers)
 }
 
 fn switching(protocol: &str, headers: &[(&str, String)]) -> String {
-    let mut head = format!("HTTP/1.1 101 Switching Protocols\r\nUpgrade: {protocol}\r\nConnection: Upgrade\r\n");
+    let mut head =
+        format!("HTTP/1.1 101 Switching Protocols\r\nUpgrade: {protocol}\r\nConnection: Upgrade\r\n");
     for (name, value) in headers {
         head.push_str(name);
         head.push_str(": ");

@@ -83,7 +83,9 @@ pub(crate) fn load(root: &Path) -> Result<Assets, LoadError> {
 fn assets(files: &HashMap<String, Bytes>) -> Assets {
     let sibling = |path: &str, suffix: &str| files.get(&format!("{path}{suffix}")).cloned();
     let is_sibling = |path: &str| {
-        [".br", ".gz"].iter().any(|suffix| path.strip_suffix(suffix).is_some_and(|path| files.contains_key(path)))
+        [".br", ".gz"]
+            .iter()
+            .any(|suffix| path.strip_suffix(suffix).is_some_and(|path| files.contains_key(path)))
     };
     files
         .iter()
@@ -99,7 +101,8 @@ fn assets(files: &HashMap<String, Bytes>) -> Assets {
 pub(super) fn asset(path: &str, bytes: Bytes, compressed: Compressed) -> Asset {
     let hash = digest::digest(&digest::SHA256, &bytes);
     let hex: String = hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    let etag = HeaderValue::try_from(format!("\"{hex}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""));
+    let etag =
+        HeaderValue::try_from(format!("\"{hex}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""));
     Asset { kind: kind(path), immutable: has_hash(path), bytes, etag, compressed: RwLock::new(compressed) }
 }
 

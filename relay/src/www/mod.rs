@@ -19,8 +19,8 @@ use http_body_util::Full;
 
 pub(crate) use self::compress::compress_all;
 pub use self::headers::PageHeaders;
-pub use self::load::LoadError;
 pub(crate) use self::headers::is_source;
+pub use self::load::LoadError;
 pub(crate) use self::load::{load, single};
 use crate::web::{Answer, text};
 
@@ -72,7 +72,11 @@ impl Site {
 
     fn find(&self, path: &str) -> Option<&Arc<Asset>> {
         let path = percent_encoding::percent_decode_str(path).decode_utf8().ok()?;
-        if path.ends_with('/') { self.assets.get(&format!("{path}index.html")) } else { self.assets.get(&*path) }
+        if path.ends_with('/') {
+            self.assets.get(&format!("{path}index.html"))
+        } else {
+            self.assets.get(&*path)
+        }
     }
 
     fn add_headers(&self, answer: &mut Answer) {

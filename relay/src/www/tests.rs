@@ -57,10 +57,17 @@ fn hashed_names_are_immutable_and_pages_are_not() {
 
 #[test]
 fn hashes_are_told_from_words() {
-    for name in ["a-0123456789abcdef.js", "a-0123456789abcdef_bg.wasm", "a.0123456789abcdef.css", "/x/a-0123456789abcdef01.js"] {
+    for name in [
+        "a-0123456789abcdef.js",
+        "a-0123456789abcdef_bg.wasm",
+        "a.0123456789abcdef.css",
+        "/x/a-0123456789abcdef01.js",
+    ] {
         assert!(has_hash(name), "{name}");
     }
-    for name in ["index.html", "a-0123456789abcde.js", "0123456789abcdef.js", "a-0123456789abcdefg.js", "a-facade.js"] {
+    for name in
+        ["index.html", "a-0123456789abcde.js", "0123456789abcdef.js", "a-0123456789abcdefg.js", "a-facade.js"]
+    {
         assert!(!has_hash(name), "{name}");
     }
 }
@@ -170,7 +177,9 @@ fn a_site_may_be_narrower_and_may_be_framed() {
     };
     let headers = headers.build().unwrap();
     let policy = headers[CONTENT_SECURITY_POLICY].to_str().unwrap();
-    assert!(policy.ends_with("; connect-src 'self' wss://relay.example; frame-ancestors https://wiki.example"));
+    assert!(
+        policy.ends_with("; connect-src 'self' wss://relay.example; frame-ancestors https://wiki.example")
+    );
     assert!(headers.get("x-frame-options").is_none());
 }
 
