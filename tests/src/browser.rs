@@ -129,8 +129,14 @@ impl Browser {
 
     /// The memory of the page's process in bytes: its proportional share (PSS), the largest where there are several.
     pub fn page_memory(&self) -> Result<u64> {
-        let pages = self.page_processes().into_iter().filter_map(pss);
+        let pages = self.page_memories().into_iter().map(|(_, bytes)| bytes);
         pages.max().context("the browser has no page process")
+    }
+
+    /// The processes that run pages, each by its id with its proportional share (PSS) in bytes.
+    #[must_use]
+    pub fn page_memories(&self) -> Vec<(u32, u64)> {
+        self.page_processes().into_iter().filter_map(|id| Some((id, pss(id)?))).collect()
     }
 
     /// Kill the processes that run the pages, as a tab that crashes.

@@ -1,0 +1,81 @@
+//! What is to be measured.
+
+use anyhow::{Result, bail};
+
+use crate::clients::Client;
+
+/// How often each client is measured, unless told.
+const ROUNDS: u32 = 5;
+
+/// What the command line asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// Bytes that a browser has to fetch.
+    pub(crate) size: bool,
+    /// From navigation to the first prompt.
+    pub(crate) start: bool,
+    /// Echo, and output into the page.
+    pub(crate) stream: bool,
+    /// Which clients, in the order of their turns.
+    pub(crate) clients: Vec<Client>,
+    /// How often.
+    pub(crate) rounds: u32,
+}
+
+impl Options {
+    /// Parse words such as `size start tsconnect --rounds 3`; everything, when there are none.
+    pub(crate) fn parse(words: impl IntoIterator<Item = String>) -> Result<Self> {
+        let mut options =
+            Self { size: false, start: false, stream: false, clients: Vec::new(), rounds: ROUNDS };
+        let mut words = words.into_iter();
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "size" => options.size = true,
+                "start" => options.start = true,
+                "stream" => options.stream = true,
+                "--rounds" => match words.next().and_then(|count| count.parse().ok()) {
+                    Some(count @ 1..=100) => options.rounds = count,
+                    _ => bail!("--rounds takes a number from 1 to 100"),
+                },
+                name => match Client::BOTH.into_iter().find(|client| client.name() == name) {
+                    Some(client) => options.clients.push(client),
+                    None => bail!("{name:?} is neither a measurement (size, start, stream) nor a client"),
+                },
+            }
+        }
+        if !(options.size || options.start || options.stream) {
+            (options.size, options.start, options.stream) = (true, true, true);
+        }
+        if options.clients.is_empty() {
+            options.clients.extend(Client::BOTH);
+        }
+        Ok(options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options> {
+        Options::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn without_words_everything_is_measured() {
+        let options = parse("").unwrap();
+        assert!(options.size && options.start && options.stream);
+        assert_eq!(options.clients, Client::BOTH);
+        assert_eq!(options.rounds, ROUNDS);
+    }
+
+    #[test]
+    fn words_choose() {
+        let options = parse("start dayfly --rounds 2").unwrap();
+        assert!(!options.size && options.start && !options.stream);
+        assert_eq!((options.clients, options.rounds), (vec![Client::Dayfly], 2));
+        assert!(parse("speed").is_err());
+        assert!(parse("--rounds 0").is_err());
+        assert!(parse("--rounds").is_err());
+    }
+}
