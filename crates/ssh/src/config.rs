@@ -6,9 +6,9 @@ use std::time::Duration;
 use russh::keys::Algorithm;
 use russh::{Preferred, SshId, cipher, client, compression, kex, mac};
 
-/// Bytes of output that a server may have on its way to one channel (RFC 4254 section 5.2). At a round trip of 100 ms
-/// it allows 10 MB/s; more would only lengthen what is still shown after Ctrl-C.
-pub(crate) const WINDOW: u32 = 1024 * 1024;
+/// Bytes of output that a server may have on its way to one channel (RFC 4254 section 5.2), as OpenSSH grants. It is
+/// renewed when half of it is used up, so that a round trip of 100 ms allows at least 10 MB/s.
+pub(crate) const WINDOW: u32 = 2 * 1024 * 1024;
 
 /// Largest piece of output in one message, in bytes: what OpenSSH uses too.
 const MAX_PACKET: u32 = 32 * 1024;

@@ -17,7 +17,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 use russh::ChannelId;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::config;
 use crate::error::Disconnect;
@@ -75,6 +75,7 @@ pub(crate) struct End {
 pub(crate) struct Flow {
     state: Mutex<State>,
     end: watch::Sender<Option<End>>,
+    goodbye: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -130,7 +131,7 @@ impl Entry {
 
 impl Flow {
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::default(), end: watch::Sender::new(None) }
+        Self { state: Mutex::default(), end: watch::Sender::new(None), goodbye: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -370,6 +371,16 @@ impl Flow {
 
     pub(crate) fn is_closing(&self) -> bool {
         self.state().closing
+    }
+
+    /// All that is to be sent has been sent, and the stream was asked to shut down.
+    pub(crate) fn said_goodbye(&self) {
+        self.goodbye.notify_one();
+    }
+
+    /// Resolves once [`said_goodbye`](Self::said_goodbye) has been called; for one waiter.
+    pub(crate) async fn goodbye(&self) {
+        self.goodbye.notified().await;
     }
 
     /// Has the stream fail at once, whatever state it is in.

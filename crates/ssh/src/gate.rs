@@ -35,6 +35,9 @@ impl Greeting {
     }
 }
 
+/// Reads of one turn while the rest is dropped.
+const READS: usize = 16;
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Gate<S> {
@@ -42,11 +45,13 @@ pub(crate) struct Gate<S> {
     flow: Arc<Flow>,
     greeting: Arc<Greeting>,
     greeting_len: usize,
+    /// Whether the stream was asked to shut down.
+    shut: bool,
 }
 
 impl<S> Gate<S> {
     pub(crate) fn new(stream: S, flow: Arc<Flow>, greeting: Arc<Greeting>) -> Self {
-        Self { stream, flow, greeting, greeting_len: 0 }
+        Self { stream, flow, greeting, greeting_len: 0, shut: false }
     }
 
     fn received(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -80,7 +85,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Gate<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -95,11 +100,31 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gate<S> {
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
-    /// Asked of the stream once: everything has been flushed before, and `russh` tells nobody that the session is over
-    /// until this is done, so it neither waits nor fails.
+    /// Never fails, since `russh` tells nobody that the session is over until this is done. It waits only where this
+    /// side says goodbye: what the server still sends is read and dropped until it closes too. A stream that is closed
+    /// with output unread would be reset (RFC 1122 section 4.2.2.13), and the goodbye lost with it.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let _ = Pin::new(&mut self.stream).poll_shutdown(context);
-        Poll::Ready(Ok(()))
+        if !self.shut {
+            self.shut = true;
+            let _ = Pin::new(&mut self.stream).poll_shutdown(context);
+            self.flow.said_goodbye();
+        }
+        if !self.flow.is_closing() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut dropped = [0; 4096];
+        for _ in 0..READS {
+            if self.flow.may_write(context).is_err() {
+                return Poll::Ready(Ok(()));
+            }
+            let mut buffer = ReadBuf::new(&mut dropped);
+            let read = ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer));
+            if read.is_err() || buffer.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dayfly_platform::time::timeout;
+use dayfly_platform::time::{sleep, timeout};
 use russh::client::Handle;
 use russh::{ChannelOpenFailure, Pty as Mode};
 
@@ -18,6 +18,8 @@ use crate::text;
 
 /// How long closing may take before the stream is cut.
 const CLOSE: Duration = Duration::from_secs(2);
+/// How much of that the server has for closing its side, once the goodbye is on its way.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// What is known about the server of a session.
 #[derive(Clone, Debug)]
@@ -182,7 +184,13 @@ impl Session {
         self.flow.set_closing();
         let goodbye = async {
             let _ = self.handle.disconnect(russh::Disconnect::ByApplication, "", "en").await;
-            let _ = (&mut self.handle).await;
+            tokio::select! {
+                _ = &mut self.handle => {}
+                () = async {
+                    self.flow.goodbye().await;
+                    sleep(LINGER).await;
+                } => {}
+            }
         };
         // If the stream takes nothing any more, it is cut when `self` is dropped.
         let _ = timeout(CLOSE, goodbye).await;
