@@ -12,6 +12,7 @@ use support::{Sshd, collect, read_until, until, within};
 const BOUND: usize = MAX_UNREAD + 33 * 1024;
 
 /// A shell whose output is not read, on a terminal that endlessly prints; what is typed ends up in the file `typed`.
+#[allow(clippy::unwrap_used, reason = "a fixture that fails fails its test")]
 async fn flooded(sshd: &Sshd, session: &Session) -> Shell {
     let command =
         format!("yes & read line; stty size > {0}/size; echo $line > {0}/typed; kill $!", sshd.dir.display());

@@ -194,8 +194,8 @@ async fn whoever_has_nothing_to_offer_is_told_what_would_be_accepted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_keys_are_tried_than_the_server_allows() {
     let sshd = Sshd::with("MaxAuthTries 2");
-    let mut person = Person::default();
-    person.keys = (0..9).map(|_| sshd.key("stranger", None)).collect();
+    let keys = (0..9).map(|_| sshd.key("stranger", None)).collect();
+    let mut person = Person { keys, ..Person::default() };
     let refused = connect(&sshd, sshd.options(), &mut person).await;
     let Err(ConnectError::Disconnected { reason: 2, text, .. }) = refused else { panic!("{refused:?}") };
     assert!(text.contains("Too many authentication failures"), "{text}");

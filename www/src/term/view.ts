@@ -50,6 +50,8 @@ export class TerminalView {
   private gone = false;
 
   private readonly fitAddon = new FitAddon();
+  /** What is being searched for, if anything. */
+  private sought = "";
   private readonly searchAddon = new SearchAddon({ highlightLimit: 500 });
   private readonly observer: ResizeObserver;
   private readonly dataListeners = new Set<(text: string) => void>();
@@ -153,6 +155,7 @@ export class TerminalView {
         activeMatchColorOverviewRuler: css.getPropertyValue("--match-active").trim(),
       },
     };
+    this.sought = text;
     return direction === "next" ? this.searchAddon.findNext(text, options) : this.searchAddon.findPrevious(text, options);
   }
 
@@ -161,6 +164,7 @@ export class TerminalView {
   }
 
   endSearch(): void {
+    this.sought = "";
     this.searchAddon.clearDecorations();
     this.terminal.clearSelection();
   }
@@ -282,6 +286,11 @@ export class TerminalView {
 
   private readonly applyTheme = (): void => {
     this.terminal.options.theme = currentTheme();
+    // Matches are marked in the colours of the scheme in which they were found, and marked anew only for a new search.
+    const { sought } = this;
+    if (!sought) return;
+    this.searchAddon.clearDecorations();
+    this.find(sought, "next", true);
   };
 
   /** The page's own shortcuts; everything else is the shell's. */
