@@ -258,13 +258,12 @@ export class App {
   private shellFailed(session: Session, error: DayflyError): void {
     if (session.state !== "connecting" && session.state !== "open") return;
     session.error = error;
+    // Where somebody may be in between, the careful way is the one that is offered first.
+    const careful = error.step === "host-key";
+    const retry = { label: "Try again", id: "retry", run: () => this.again(session), primary: !careful };
+    const back = { label: "Back", id: "back", run: () => this.back(session), primary: careful };
     session.overlay.replaceChildren(
-      errorView(
-        error,
-        [["Machine", `${session.user}@${session.host}`]],
-        { label: "Try again", id: "retry", run: () => this.again(session), primary: true },
-        { label: "Back", id: "back", run: () => this.back(session) },
-      ),
+      errorView(error, [["Machine", `${session.user}@${session.host}`]], ...(careful ? [back, retry] : [retry, back])),
     );
     this.shells.ended(session, "failed");
     this.emit({ type: "shell", host: session.host, state: "failed" });

@@ -142,6 +142,7 @@ test("each error names its step, what was seen, and what to do", async () => {
   await open(`control=${CONTROL}&authkey=k&host=forged`);
   await browser.state("error");
   assert.match(await text(), /Checking the host key/);
+  assert.equal(await browser.run("return document.querySelector('[data-step=host-key] button').dataset.action"), "back");
   await browser.click("[data-action=back]");
   await browser.state("machines");
 });
