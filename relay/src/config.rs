@@ -93,6 +93,15 @@ pub struct Limits {
     pub drain: Duration,
 }
 
+impl Config {
+    /// All servers that the process may connect to.
+    pub(crate) fn upstreams(&self) -> impl Iterator<Item = &UpstreamUrl> {
+        let relays = self.gateway.relays.iter().map(|(_, url)| url);
+        let verifier = self.derp.iter().filter_map(|derp| derp.verify_url.as_ref());
+        self.gateway.control.iter().chain(relays).chain(verifier)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self { max_connections: 65_536, accept_per_second: 2_000, drain: Duration::from_secs(5) }

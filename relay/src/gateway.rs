@@ -149,23 +149,29 @@ impl Gateway {
         error
     }
 
-    /// Carries bytes both ways until both ends are done, one fails, or nothing comes for long.
+    /// Carries bytes both ways until both ends are done, one fails, nothing comes for long, or `closing` is ready.
     pub(crate) async fn carry<S>(
         self: Arc<Self>,
-        client: Link<S>,
+        mut client: Link<S>,
         upstream: Link<UpstreamSocket>,
         what: &'static str,
+        closing: impl Future<Output = ()>,
     ) where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         self.metrics.gateway_open.add(1);
         self.metrics.gateway_total.add(1);
-        let (mut client, mut upstream) = (client, IdleTimeout::new(upstream, IDLE));
-        let result = copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER).await;
+        let mut upstream = IdleTimeout::new(upstream, IDLE);
+        let result = tokio::select! {
+            result = copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER) => Some(result),
+            () = closing => None,
+        };
+        drop(upstream);
         self.metrics.gateway_open.sub(1);
         match result {
-            Ok((up, down)) => tracing::debug!(what, up, down, "gateway: connection ended"),
-            Err(error) => tracing::debug!(what, %error, "gateway: connection failed"),
+            Some(Ok((up, down))) => tracing::debug!(what, up, down, "gateway: connection ended"),
+            Some(Err(error)) => tracing::debug!(what, %error, "gateway: connection failed"),
+            None => tracing::debug!(what, "gateway: connection ended, for the process goes down"),
         }
         client.close(crate::websocket::close_code::AWAY).await;
     }

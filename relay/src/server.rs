@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::InvalidHeaderValue;
 use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
 use thiserror::Error;
@@ -17,10 +18,10 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
-use crate::config::Config;
+use crate::config::{Config, UpstreamUrl};
 use crate::derp::rate::TokenBucket;
 use crate::derp::verify::Verifier;
-use crate::derp::{self, Timeouts};
+use crate::derp::{self, Restart, Timeouts};
 use crate::gateway::Gateway;
 use crate::metrics::Metrics;
 use crate::origin::AllowedOrigins;
@@ -37,6 +38,12 @@ const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 const USER_TIMEOUT: Duration = Duration::from_secs(15);
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 1024;
+/// How many connections the listener for metrics may have open.
+const MAX_OPS_CONNECTIONS: usize = 16;
+/// Where the page looks for its settings.
+const CONFIG: &str = "/config.json";
+/// The settings of a page without any, beside a gateway: its control server is here.
+const OWN_CONTROL: &[u8] = br#"{"controlUrl":"/"}"#;
 /// How long to wait after an error that will not go away at once, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Within what time clients of a relay that goes down should come back, so that they don't come all at once.
@@ -124,25 +131,19 @@ impl Shared {
         }
     }
 
-    /// Runs what a connection has become.
-    pub(crate) fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
-        // The connection's place is taken over before its HTTP task gives it back.
-        let place = Place::take(self, None);
-        tokio::spawn(async move {
-            task.await;
-            drop(place);
-        });
-    }
-
     fn load_site(config: &Config) -> Result<Site, StartError> {
         let mut site = Site { headers: config.page.headers.build()?, ..Site::default() };
         if let Some(directory) = &config.page.www {
             site.assets = www::load(directory)?;
         }
+        if site.has_page() && config.gateway.control.is_some() {
+            let bytes = Bytes::from_static(OWN_CONTROL);
+            site.assets.entry(CONFIG.to_owned()).or_insert_with(|| www::single(CONFIG, bytes));
+        }
         if let Some(path) = &config.page.config {
             let bytes = std::fs::read(path)
                 .map_err(|source| StartError::PageConfig { path: path.clone(), source })?;
-            site.assets.insert("/config.json".to_owned(), www::single("/config.json", bytes.into()));
+            site.assets.insert(CONFIG.to_owned(), www::single(CONFIG, bytes.into()));
         }
         Ok(site)
     }
@@ -173,26 +174,23 @@ impl Shared {
     }
 }
 
-/// A connection's place among those that may be open.
+/// A connection's place among those that may be open. It stays the connection's own when the protocol changes.
 struct Place {
     shared: Arc<Shared>,
-    permit: Option<OwnedSemaphorePermit>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Place {
-    fn take(shared: &Arc<Shared>, permit: Option<OwnedSemaphorePermit>) -> Self {
+    fn take(shared: &Arc<Shared>) -> Option<Self> {
+        let permit = Arc::clone(&shared.connections).try_acquire_owned().ok()?;
         shared.metrics.open.add(1);
-        // A connection that changes its protocol may for a moment have no permit of its own; the limit is a bound on
-        // memory, not an exact number.
-        let permit = permit.or_else(|| Arc::clone(&shared.connections).try_acquire_owned().ok());
-        Self { shared: Arc::clone(shared), permit }
+        Some(Self { shared: Arc::clone(shared), _permit: permit })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.shared.metrics.open.sub(1);
-        drop(self.permit.take());
     }
 }
 
@@ -224,8 +222,12 @@ impl Relay {
         }
         let metrics = Arc::new(Metrics::default());
         let site = Shared::load_site(&config)?;
-        let trust = tls::client_config(&config.gateway.upstream_ca)?;
-        let upstream = |url: &crate::config::UpstreamUrl| Upstream::new(url.clone(), trust.clone());
+        // Reading what the system trusts takes time and memory, which a process without upstreams saves.
+        let trust = match config.upstreams().any(UpstreamUrl::is_tls) {
+            true => tls::client_config(&config.gateway.upstream_ca)?,
+            false => None,
+        };
+        let upstream = |url: &UpstreamUrl| Upstream::new(url.clone(), trust.clone());
         let gateway = Arc::new(Gateway {
             control: config.gateway.control.as_ref().map(upstream),
             relays: config.gateway.relays.iter().map(|(region, url)| (*region, upstream(url))).collect(),
@@ -307,7 +309,7 @@ impl Relay {
         tracing::info!(connections = shared.metrics.open.get(), "going down");
         shared.closing.send_replace(true);
         if let Some(derp) = &shared.derp {
-            derp.restart(RECONNECT_WITHIN, TRY_FOR);
+            derp.restart(Restart { reconnect_within: RECONNECT_WITHIN, try_for: TRY_FOR });
         }
         let all = u32::try_from(shared.config.limits.max_connections).unwrap_or(u32::MAX);
         let drained = timeout(shared.config.limits.drain, shared.connections.acquire_many(all)).await;
@@ -343,15 +345,19 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, tls: Option<Arc<Serv
             }
         };
         shared.metrics.accepted.add(1);
-        let Ok(permit) = Arc::clone(&shared.connections).try_acquire_owned() else {
+        let Some(place) = Place::take(&shared) else {
             shared.metrics.refused_full.add(1);
             continue;
         };
-        let place = Place::take(&shared, Some(permit));
         let (shared, tls) = (Arc::clone(&shared), tls.clone());
         tokio::spawn(async move {
-            serve(shared, stream, peer, tls).await;
-            drop(place);
+            if let Some(changed) = serve(&shared, stream, peer, tls).await {
+                // A task of its own, so that what HTTP needed is freed now and not when the connection ends.
+                tokio::spawn(async move {
+                    changed.run(shared.closing()).await;
+                    drop(place);
+                });
+            }
         });
         let now = Instant::now();
         if let Some(pause) = rate.charge(1, now) {
@@ -360,12 +366,18 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, tls: Option<Arc<Serv
     }
 }
 
-async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>) {
+/// Serves HTTP on a connection. Returns what it has become, if that is something else.
+async fn serve(
+    shared: &Arc<Shared>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
+) -> Option<web::Changed> {
     let socket = SockRef::from(&stream);
     let options = socket.set_tcp_nodelay(true).and_then(|()| set_user_timeout(&socket));
     if let Err(error) = options {
         tracing::debug!(%peer, %error, "connection failed before its first byte");
-        return;
+        return None;
     }
     let socket = match tls {
         None => Socket::Plain(stream),
@@ -376,15 +388,15 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, tls: Op
                 if !tls::is_noise(&error) {
                     tracing::debug!(%peer, %error, "TLS handshake failed");
                 }
-                return;
+                return None;
             }
             Err(_) => {
                 shared.metrics.tls_failed.add(1);
-                return;
+                return None;
             }
         },
     };
-    web::serve(shared, socket, peer).await;
+    web::serve(shared, socket, peer).await
 }
 
 #[cfg(target_os = "linux")]
@@ -399,10 +411,12 @@ fn set_user_timeout(socket: &SockRef<'_>) -> io::Result<()> {
 
 async fn accept_ops(shared: Arc<Shared>, listener: TcpListener) {
     let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    // Places of its own: metrics matter most when all others are taken.
+    let places = Arc::new(Semaphore::new(MAX_OPS_CONNECTIONS));
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let Ok(permit) = Arc::clone(&shared.connections).try_acquire_owned() else { continue };
+                let Ok(permit) = Arc::clone(&places).try_acquire_owned() else { continue };
                 let (closing, shared) = (shared.closing(), Arc::clone(&shared));
                 tokio::spawn(async move {
                     tokio::select! {

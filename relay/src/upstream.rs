@@ -105,6 +105,13 @@ impl FromStr for UpstreamUrl {
     }
 }
 
+impl UpstreamUrl {
+    /// Whether the server is reached by https.
+    pub(crate) const fn is_tls(&self) -> bool {
+        self.tls
+    }
+}
+
 impl std::fmt::Display for UpstreamUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}://{}{}", if self.tls { "https" } else { "http" }, self.authority, self.path)

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use dayfly_platform::random::SystemRng;
 use dayfly_wire::derp::{
     self, Frame, FrameError, FrameType, HEADER_LEN, Header, PeerGoneReason, Receiver, looks_like_disco,
 };
+use dayfly_wire::key::NodePublic;
 use rand_core::Rng as _;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -107,6 +108,8 @@ struct Core {
     pong: Option<[u8; 8]>,
     reached: Reached,
     reached_sweep: usize,
+    /// The receiver of the last packet: most packets go where the one before them went.
+    last_receiver: Weak<Peer>,
     not_here: Option<TokenBucket>,
     rate: Option<TokenBucket>,
     /// Receivers whose queues were empty before this read.
@@ -126,6 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             pong: None,
             reached: Reached::new(),
             reached_sweep: REACHED_SWEEP,
+            last_receiver: Weak::new(),
             not_here: None,
             rate,
             to_wake: Vec::new(),
@@ -374,7 +378,7 @@ impl Core {
             Frame::SendPacket { dst, data } => {
                 tally.packets_received += 1;
                 let disco = looks_like_disco(data);
-                match self.server.registry.find(&dst) {
+                match self.receiver(&dst) {
                     Some(receiver) => self.relay(receiver, data, disco, tally),
                     None => {
                         tally.drops[Drop::NotHere as usize] += 1;
@@ -394,6 +398,23 @@ impl Core {
         Ok(())
     }
 
+    /// The connection that packets for `key` go to, which is remembered as reached.
+    fn receiver(&mut self, key: &NodePublic) -> Option<Arc<Peer>> {
+        // A connection that is active is the one that the registry would find.
+        if let Some(last) = self.last_receiver.upgrade().filter(|last| last.key == *key && last.is_active()) {
+            return Some(last);
+        }
+        let receiver = self.server.registry.find(key)?;
+        self.last_receiver = Arc::downgrade(&receiver);
+        if receiver.id != self.peer.id && !self.reached.contains_key(&receiver.id) {
+            if self.reached.len() >= self.reached_sweep {
+                self.sweep_reached();
+            }
+            self.reached.insert(receiver.id, Arc::downgrade(&receiver));
+        }
+        Some(receiver)
+    }
+
     fn relay(&mut self, receiver: Arc<Peer>, data: &[u8], disco: bool, tally: &mut Tally) {
         let Ok(pushed) = receiver.outbox.push_packet(&self.peer.key, data, disco) else {
             return;
@@ -401,12 +422,6 @@ impl Core {
         tally.packets_relayed += 1;
         tally.drops[if disco { Drop::DiscoQueueFull } else { Drop::QueueFull } as usize] +=
             pushed.dropped as u64;
-        if receiver.id != self.peer.id && !self.reached.contains_key(&receiver.id) {
-            if self.reached.len() >= self.reached_sweep {
-                self.sweep_reached();
-            }
-            self.reached.insert(receiver.id, Arc::downgrade(&receiver));
-        }
         if pushed.wake {
             self.to_wake.push(receiver);
         }
@@ -420,7 +435,7 @@ impl Core {
     }
 
     /// Tells the client that a peer it looks for is not here, unless it was told so often just now.
-    fn not_here(&mut self, peer: &dayfly_wire::key::NodePublic) {
+    fn not_here(&mut self, peer: &NodePublic) {
         let now = Instant::now();
         let bucket =
             self.not_here.get_or_insert_with(|| TokenBucket::new(NOT_HERE_PER_SECOND, NOT_HERE_BURST, now));

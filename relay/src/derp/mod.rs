@@ -13,8 +13,8 @@ mod registry;
 pub(crate) mod verify;
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -73,6 +73,25 @@ pub(crate) struct Server {
     rate: Option<ClientRate>,
     timeouts: Timeouts,
     metrics: Arc<Metrics>,
+    /// Set when the server goes down.
+    restart: OnceLock<Restart>,
+}
+
+/// What clients are told when the server goes down.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Restart {
+    /// Each client is told another moment within this time to come back at, so that they don't all come at once.
+    pub(crate) reconnect_within: Duration,
+    /// For how long they should try.
+    pub(crate) try_for: Duration,
+}
+
+impl Restart {
+    fn tell(&self, peer: &Peer) {
+        let share = f64::from(SystemRng.next_u32()) / f64::from(u32::MAX);
+        let reconnect_in = self.reconnect_within.mul_f64(share);
+        peer.outbox.close_with(|out| derp::put_restarting(out, reconnect_in, self.try_for));
+    }
 }
 
 /// Where a connection comes from.
@@ -101,6 +120,7 @@ impl Server {
             rate,
             timeouts,
             metrics,
+            restart: OnceLock::new(),
         }
     }
 
@@ -125,6 +145,10 @@ impl Server {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let peer = Arc::new(Peer::new(id, client.key));
         let duplicates = self.registry.add(&peer);
+        // Asked after the client was added: one that comes while the others are told is told here.
+        if let Some(restart) = self.restart.get() {
+            restart.tell(&peer);
+        }
         self.metrics.client_connected(duplicates > 1);
         tracing::debug!(id, client = %client.key.short(), ip = %origin.ip, transport = origin.transport, duplicates, "client connected");
         let mut connection = Connection::new(Arc::clone(&self), link, peer, client.early);
@@ -143,15 +167,10 @@ impl Server {
         link.close(end.close_code()).await;
     }
 
-    /// Tells all clients that the server goes down, and has their connections end. Each is told another moment within
-    /// `reconnect_within` to come back at, so that they don't all come at once.
-    pub(crate) fn restart(&self, reconnect_within: Duration, try_for: Duration) {
-        self.registry.for_each(|peer| {
-            let share = f64::from(SystemRng.next_u32()) / f64::from(u32::MAX);
-            let reconnect_in = reconnect_within.mul_f64(share);
-            peer.outbox.push_notice(|out| derp::put_restarting(out, reconnect_in, try_for));
-            peer.outbox.close();
-        });
+    /// Tells all clients that the server goes down, and has their connections end.
+    pub(crate) fn restart(&self, restart: Restart) {
+        let restart = self.restart.get_or_init(|| restart);
+        self.registry.for_each(|peer| restart.tell(peer));
     }
 
     /// The answer to a request that becomes a native DERP connection, without its first line.

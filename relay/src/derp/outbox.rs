@@ -31,7 +31,7 @@ pub(super) struct Outbox {
 
 #[derive(Debug, Default)]
 struct Pending {
-    /// PeerGone, Health and Restarting.
+    /// PeerGone and Restarting.
     notices: Vec<u8>,
     /// Disco packets. A flood of others must not keep peers from finding each other.
     disco: PacketQueue,
@@ -74,24 +74,24 @@ impl Outbox {
 
     /// Queues PeerGone and wakes the connection. Returns false where too many notices wait.
     pub(super) fn push_peer_gone(&self, peer: &NodePublic, reason: PeerGoneReason) -> bool {
-        self.push_notice(|out| derp::put_peer_gone(out, peer, reason))
-    }
-
-    /// Queues a notice and wakes the connection. Returns false where too many wait.
-    pub(super) fn push_notice(&self, put: impl FnOnce(&mut Vec<u8>)) -> bool {
         let mut pending = self.lock();
         let fits = pending.notices.len() < MAX_NOTICES;
         if fits {
-            put(&mut pending.notices);
+            derp::put_peer_gone(&mut pending.notices, peer, reason);
         }
         drop(pending);
         self.waker.wake();
         fits
     }
 
-    /// Has the connection write what waits and close.
-    pub(super) fn close(&self) {
-        self.lock().closing = true;
+    /// Has the connection write what waits and a last notice, and close. Only the first notice counts.
+    pub(super) fn close_with(&self, put: impl FnOnce(&mut Vec<u8>)) {
+        let mut pending = self.lock();
+        if !pending.closing {
+            pending.closing = true;
+            put(&mut pending.notices);
+        }
+        drop(pending);
         self.waker.wake();
     }
 

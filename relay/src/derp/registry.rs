@@ -49,13 +49,10 @@ struct Entry {
 }
 
 impl Entry {
-    /// Makes the last connection the active one.
-    fn elect(&self) {
-        if let Some((last, others)) = self.peers.split_last() {
-            for peer in others {
-                peer.active.store(false, Ordering::Release);
-            }
-            last.active.store(true, Ordering::Release);
+    /// Marks the last connection, which is the active one.
+    fn mark(&self, active: bool) {
+        if let Some(last) = self.peers.last() {
+            last.active.store(active, Ordering::Release);
         }
     }
 }
@@ -87,8 +84,9 @@ impl Registry {
     pub(super) fn add(&self, peer: &Arc<Peer>) -> usize {
         let mut shard = self.shard(&peer.key);
         let entry = shard.entry(peer.key).or_default();
+        entry.mark(false);
         entry.peers.push(Arc::clone(peer));
-        entry.elect();
+        entry.mark(true);
         entry.peers.len()
     }
 
@@ -98,8 +96,9 @@ impl Registry {
         if let Some(entry) = shard.get_mut(&peer.key)
             && let Some(at) = entry.peers.iter().position(|other| other.id == peer.id)
         {
+            entry.mark(false);
             entry.peers[at..].rotate_left(1);
-            entry.elect();
+            entry.mark(true);
         }
     }
 
@@ -120,7 +119,7 @@ impl Registry {
             }
             return Some(reached);
         }
-        entry.elect();
+        entry.mark(true);
         None
     }
 

@@ -448,9 +448,12 @@ async fn a_greeting_that_drips_is_cut_off_after_ten_seconds() {
 async fn clients_are_told_that_the_server_goes_down() {
     let server = server();
     let (mut a, mut b) = (TestClient::connect(&server).await, TestClient::connect(&server).await);
-    server.restart(Duration::from_secs(2), Duration::from_secs(30));
+    server.restart(Restart { reconnect_within: Duration::from_secs(2), try_for: Duration::from_secs(30) });
     for client in [&mut a, &mut b] {
         assert_eq!(client.next().await, Got::Restarting);
         assert_eq!(client.next().await, Got::End);
     }
+    let mut late = TestClient::connect(&server).await;
+    assert_eq!(late.next().await, Got::Restarting);
+    assert_eq!(late.next().await, Got::End);
 }

@@ -22,7 +22,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use thiserror::Error;
 
-pub(crate) use self::takeover::Takeover;
+pub(crate) use self::takeover::{Changed, Takeover};
 use crate::server::Shared;
 use crate::socket::Socket;
 
@@ -43,12 +43,12 @@ const MAX_AGE: Duration = Duration::from_secs(600);
 #[error("the connection changes its protocol")]
 struct TakenOver;
 
-/// Serves one connection until it ends or changes its protocol, and then that.
-pub(crate) async fn serve(shared: Arc<Shared>, socket: Socket, peer: SocketAddr) {
+/// Serves one connection until it ends, or changes its protocol and becomes what is returned.
+pub(crate) async fn serve(shared: &Arc<Shared>, socket: Socket, peer: SocketAddr) -> Option<Changed> {
     let slot: Arc<Mutex<Option<Takeover>>> = Arc::default();
     let is_tls = socket.is_tls();
     let service = hyper::service::service_fn(|request: Request<Incoming>| {
-        let (shared, slot) = (Arc::clone(&shared), Arc::clone(&slot));
+        let (shared, slot) = (Arc::clone(shared), Arc::clone(&slot));
         let answer = async move {
             match route::route(&shared, request, peer, is_tls).await {
                 Ok(answer) => Ok(answer),
@@ -85,12 +85,10 @@ pub(crate) async fn serve(shared: Arc<Shared>, socket: Socket, peer: SocketAddr)
         }
         let mut socket = connection.into_parts().io.into_inner();
         let _: std::io::Result<()> = tokio::io::AsyncWriteExt::shutdown(&mut socket).await;
-        return;
+        return None;
     };
     let parts = connection.into_parts();
-    // A task of its own, so that what HTTP needed is freed now and not when the connection ends.
-    let task = takeover.run(parts.io.into_inner(), parts.read_buf, peer);
-    shared.spawn(task);
+    Some(Changed { takeover, socket: parts.io.into_inner(), early: parts.read_buf, peer })
 }
 
 /// An answer of plain text.

@@ -34,30 +34,46 @@ pub(crate) enum Takeover {
     CarryControl { gateway: Arc<Gateway>, upstream: Box<Link<UpstreamSocket>> },
 }
 
-impl Takeover {
-    /// Answers the request and does what it asked for, until the connection ends. `early` has come with the request.
-    pub(crate) async fn run(self, mut socket: Socket, early: Bytes, peer: SocketAddr) {
-        if let Some(head) = self.answer()
+/// A connection that changes its protocol.
+#[derive(Debug)]
+pub(crate) struct Changed {
+    /// What it becomes.
+    pub(super) takeover: Takeover,
+    pub(super) socket: Socket,
+    /// What has come with the request.
+    pub(super) early: Bytes,
+    /// The client's address.
+    pub(super) peer: SocketAddr,
+}
+
+impl Changed {
+    /// Answers the request and does what it asked for, until the connection ends. The relay tells its clients by
+    /// itself that the process goes down; the gateway's connections end when `closing` is ready.
+    pub(crate) async fn run(self, closing: impl Future<Output = ()>) {
+        let Self { takeover, mut socket, early, peer } = self;
+        if let Some(head) = takeover.answer()
             && let Err(error) = socket.write_all(head.as_bytes()).await
         {
             tracing::debug!(%peer, %error, "connection failed before its upgrade");
             return;
         }
         let origin = |transport| derp::Origin { ip: peer.ip().to_canonical(), transport };
-        match self {
-            Self::Derp { server, .. } => server.serve(Link::raw(socket, early), origin("native")).await,
-            Self::DerpWebSocket { server, .. } => {
+        match takeover {
+            Takeover::Derp { server, .. } => server.serve(Link::raw(socket, early), origin("native")).await,
+            Takeover::DerpWebSocket { server, .. } => {
                 server.serve(Link::websocket(socket, early), origin("websocket")).await;
             }
-            Self::CarryWebSocket { gateway, upstream, subprotocol, .. } => {
-                gateway.carry(Link::websocket(socket, early), *upstream, subprotocol).await;
+            Takeover::CarryWebSocket { gateway, upstream, subprotocol, .. } => {
+                gateway.carry(Link::websocket(socket, early), *upstream, subprotocol, closing).await;
             }
-            Self::CarryControl { gateway, upstream } => {
-                gateway.carry(Link::raw(socket, early), *upstream, CONTROL_PROTOCOL).await;
+            Takeover::CarryControl { gateway, upstream } => {
+                gateway.carry(Link::raw(socket, early), *upstream, CONTROL_PROTOCOL, closing).await;
             }
         }
     }
+}
 
+impl Takeover {
     fn answer(&self) -> Option<String> {
         match self {
             Self::Derp { fast_start: true, .. } => None,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::{Asset, Assets};
+use super::{Asset, Assets, Compressed};
 
 /// Files below this are not worth it.
 const MIN_LEN: usize = 512;
@@ -22,10 +22,10 @@ pub(crate) fn compress_all(assets: &Assets) {
     // The small ones first, since they are ready at once.
     assets.sort_by_key(|asset| asset.bytes.len());
     for asset in &assets {
-        set(asset, gzip(&asset.bytes), |asset| &mut asset.gzip);
+        add(asset, gzip, |forms| &mut forms.gzip);
     }
     for asset in &assets {
-        set(asset, brotli(&asset.bytes), |asset| &mut asset.brotli);
+        add(asset, brotli, |forms| &mut forms.brotli);
     }
 }
 
@@ -37,13 +37,21 @@ fn is_compressible(asset: &Asset) -> bool {
     worth && asset.bytes.len() >= MIN_LEN
 }
 
-/// Keeps a form that was made, unless the directory has brought one or it is no smaller.
-fn set(asset: &Asset, made: io::Result<Vec<u8>>, slot: fn(&mut super::Compressed) -> &mut Option<Bytes>) {
-    let Ok(made) = made else { return };
+/// Makes a form and keeps it, unless the directory has brought one or it is no smaller.
+fn add(
+    asset: &Asset,
+    make: fn(&[u8]) -> io::Result<Vec<u8>>,
+    slot: fn(&mut Compressed) -> &mut Option<Bytes>,
+) {
+    let brought = asset.compressed.write().map_or(true, |mut forms| slot(&mut forms).is_some());
+    if brought {
+        return;
+    }
+    let Ok(made) = make(&asset.bytes) else { return };
     if made.len() < asset.bytes.len()
-        && let Ok(mut compressed) = asset.compressed.write()
+        && let Ok(mut forms) = asset.compressed.write()
     {
-        slot(&mut compressed).get_or_insert_with(|| made.into());
+        *slot(&mut forms) = Some(made.into());
     }
 }
 

@@ -5,18 +5,22 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// What the page may do, but for connections and frames. No inline script, no inline style, no other origin; the page
-/// arranges that xterm.js needs neither, and assigns no markup.
-const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
-    img-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; object-src 'none'; \
+/// What the page may load. No inline script, no inline style, no other origin; the page arranges that xterm.js needs
+/// neither. Together with the rest it is what the page says of itself (`www/index.html`), and who may frame it, which
+/// only a header can say.
+const LOADS: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
+    img-src 'self'; manifest-src 'self'";
+/// What the page may never do. It assigns no markup, so it needs no trusted types.
+const NEVER: &str = "base-uri 'none'; form-action 'none'; object-src 'none'; \
     require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// Where the page may connect to besides this server: a static page can be pointed to any control server.
 const CONNECT_ANYWHERE: &str =
     "https: wss: http://localhost:* ws://localhost:* http://127.0.0.1:* ws://127.0.0.1:*";
 
-/// Which of the browser's powers the page gives up: all but the clipboard.
-const PERMISSIONS: &str = "accelerometer=(), ambient-light-sensor=(), autoplay=(), battery=(), bluetooth=(), \
+/// Which of the browser's powers the page gives up: all but the clipboard and the whole screen, as far as browsers know
+/// their names; of others they complain.
+const PERMISSIONS: &str = "accelerometer=(), autoplay=(), bluetooth=(), \
     camera=(), display-capture=(), encrypted-media=(), fullscreen=(self), gamepad=(), geolocation=(), gyroscope=(), \
     hid=(), idle-detection=(), local-fonts=(), magnetometer=(), microphone=(), midi=(), payment=(), \
     picture-in-picture=(), publickey-credentials-get=(), screen-wake-lock=(), serial=(), usb=(), \
@@ -40,7 +44,7 @@ impl PageHeaders {
     pub(crate) fn build(&self) -> Result<HeaderMap, InvalidHeaderValue> {
         let connect = or(&self.connect_src, CONNECT_ANYWHERE);
         let ancestors = or(&self.frame_ancestors, "'none'");
-        let policy = format!("{POLICY}; connect-src 'self' {connect}; frame-ancestors {ancestors}");
+        let policy = format!("{LOADS}; connect-src 'self' {connect}; {NEVER}; frame-ancestors {ancestors}");
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::try_from(policy)?);
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -54,6 +54,11 @@ pub(crate) struct Site {
 }
 
 impl Site {
+    /// Whether there is a page.
+    pub(crate) fn has_page(&self) -> bool {
+        self.assets.contains_key("/index.html")
+    }
+
     /// Answers a GET or a HEAD.
     pub(crate) fn respond<B>(&self, request: &Request<B>) -> Answer {
         let Some(asset) = self.find(request.uri().path()) else {

@@ -149,17 +149,13 @@ fn a_known_tag_is_answered_without_a_body() {
 #[test]
 fn every_answer_carries_the_page_policy() {
     let site = site();
+    let page = include_str!("../../../www/index.html");
+    let (_, meta) = page.split_once("http-equiv=\"Content-Security-Policy\"").unwrap();
+    let meta = meta.split('"').nth(1).unwrap();
     for path in ["/", "/missing", "/a%20b.txt"] {
         let answer = get(&site, path, &[]);
         let policy = header(&answer, CONTENT_SECURITY_POLICY.as_str());
-        assert_eq!(
-            policy,
-            "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self'; \
-             font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; object-src 'none'; \
-             require-trusted-types-for 'script'; trusted-types 'none'; connect-src 'self' https: wss: \
-             http://localhost:* ws://localhost:* http://127.0.0.1:* ws://127.0.0.1:*; frame-ancestors 'none'",
-            "{path}"
-        );
+        assert_eq!(policy, format!("{meta}; frame-ancestors 'none'"), "{path}");
         assert_eq!(header(&answer, "x-content-type-options"), "nosniff");
         assert_eq!(header(&answer, "referrer-policy"), "no-referrer");
         assert_eq!(header(&answer, "cross-origin-opener-policy"), "same-origin");
@@ -177,9 +173,8 @@ fn a_site_may_be_narrower_and_may_be_framed() {
     };
     let headers = headers.build().unwrap();
     let policy = headers[CONTENT_SECURITY_POLICY].to_str().unwrap();
-    assert!(
-        policy.ends_with("; connect-src 'self' wss://relay.example; frame-ancestors https://wiki.example")
-    );
+    assert!(policy.contains("; connect-src 'self' wss://relay.example; base-uri 'none';"));
+    assert!(policy.ends_with("; frame-ancestors https://wiki.example"));
     assert!(headers.get("x-frame-options").is_none());
 }
 
