@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use crate::lab::Lab;
@@ -110,6 +110,9 @@ impl Browser {
     }
 
     /// Four pictures of the page in its present state: desktop and phone, light and dark (Chromium only).
+    ///
+    /// # Errors
+    /// Also when the page is wider than its window, so that it would have to be scrolled sideways.
     pub fn pictures(&self, name: &str) -> Result<Vec<PathBuf>> {
         let mut paths = Vec::new();
         for (size, width, height) in [("desktop", 1280, 800), ("phone", 390, 844)] {
@@ -120,6 +123,9 @@ impl Browser {
                 self.resolve(
                     "new Promise(r => requestAnimationFrame(() => requestAnimationFrame(() => r(1))))",
                 )?;
+                if self.evaluate("document.documentElement.scrollWidth > innerWidth")? == true {
+                    bail!("{name} is wider than the page at {size} width");
+                }
                 paths.push(self.picture(&format!("{name}-{size}-{scheme:?}").to_lowercase())?);
             }
         }

@@ -80,7 +80,8 @@ impl Lab {
         }
     }
 
-    fn print_logs(&self) {
+    /// Print the ends of all its peers' logs, as is done when a scenario fails.
+    pub fn print_logs(&self) {
         let Ok(entries) = fs::read_dir(&self.logs) else { return };
         let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
         paths.sort();

@@ -106,6 +106,8 @@ fn start(lab: &Lab, name: &str, command: Command, port: u16) -> Result<Process> 
 /// What a gateway is started with.
 #[derive(Debug, Clone, Default)]
 pub struct GatewayOptions {
+    /// Its port, where its address has to be known before; a free one when `None`.
+    pub port: Option<u16>,
     /// The control server that it leads to.
     pub control: String,
     /// The address of a relay that it leads to (`http://host:port`), if any.
@@ -124,9 +126,9 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Start a gateway on a free port.
+    /// Start a gateway and wait until it listens.
     pub fn start(lab: &Lab, options: &GatewayOptions) -> Result<Self> {
-        let port = free_port()?;
+        let port = options.port.map_or_else(free_port, Ok)?;
         let mut command = Command::new(tools::own_program("dayfly-relay")?);
         command.args(["gateway", "--listen", &format!("127.0.0.1:{port}"), "--control", &options.control]);
         if let Some(derp) = &options.derp {

@@ -1,21 +1,26 @@
 //! What most tests of the page start from: a Headscale, one machine with a shell, a relay between, and the page.
 
-use anyhow::Result;
+use std::fs;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
 
 use crate::derper::Derper;
-use crate::headscale::{Headscale, HeadscaleOptions, KeyOptions, NodeInfo};
-use crate::lab::Lab;
+use crate::headscale::{Headscale, HeadscaleOptions, KeyOptions};
+use crate::lab::{Lab, scenario};
 use crate::relay::{Relay, RelayOptions};
 use crate::tailscaled::{Tailscaled, TailscaledOptions};
 use crate::tools;
-use crate::wait::READY;
+use crate::wait::{READY, until};
 
 /// Which relay carries the packets. The page comes from ours, with its gateway, in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
-    /// `dayfly-relay`.
+    /// `dayfly-relay`, on plain HTTP.
     OurRelay,
-    /// Tailscale's `derper`, on plain HTTP.
+    /// Tailscale's `derper`, with TLS; so has the page.
     Derper,
     /// The relay inside Headscale, on plain HTTP.
     Embedded,
@@ -32,6 +37,8 @@ pub struct Tailnet {
     pub headscale: Headscale,
     /// The machine, called [`MACHINE`].
     pub machine: Tailscaled,
+    nodes: NodeList,
+    origin: String,
 }
 
 /// The name of the machine that offers a shell.
@@ -40,51 +47,149 @@ pub const MACHINE: &str = "box";
 impl Tailnet {
     /// Start all of it; returns when the machine is online.
     pub fn start(lab: &Lab, via: Via) -> Result<Self> {
-        Self::start_with(lab, via, HeadscaleOptions::default())
-    }
-
-    /// As [`Tailnet::start`], with other options for Headscale; its relays are set here.
-    pub fn start_with(lab: &Lab, via: Via, mut options: HeadscaleOptions) -> Result<Self> {
-        let derper = (via == Via::Derper).then(|| Derper::start(lab, 900, false)).transpose()?;
+        let derper = (via == Via::Derper).then(|| Derper::start(lab, 900, true)).transpose()?;
         let reserved = Relay::reserve(901)?;
-        options.embedded_derp = via == Via::Embedded;
-        options.regions = match (via, &derper) {
-            (Via::OurRelay, _) => vec![reserved.clone()],
-            (_, derper) => derper.iter().map(Derper::region).collect(),
+        let options = HeadscaleOptions {
+            embedded_derp: via == Via::Embedded,
+            regions: match (via, &derper) {
+                (Via::OurRelay, _) => vec![reserved.clone()],
+                (_, derper) => derper.iter().map(Derper::region).collect(),
+            },
+            ..HeadscaleOptions::default()
         };
         let headscale = Headscale::start(lab, &options)?;
-        let relay = Relay::start(
-            lab,
-            RelayOptions {
-                region: Some(reserved),
-                www: Some(tools::dist()),
-                control: Some(headscale.url().to_owned()),
-                ..RelayOptions::default()
-            },
-        )?;
+        let relay =
+            page_server(lab, RelayOptions { region: Some(reserved), ..options_of(lab, via, &headscale)? })?;
         let key = headscale.preauth_key(&KeyOptions::default())?;
-        let machine = Tailscaled::join(lab, headscale.url(), &key, TailscaledOptions::machine(MACHINE))?;
+        let machine =
+            TailscaledOptions { plain_relay: via != Via::Derper, ..TailscaledOptions::machine(MACHINE) };
+        let machine = Tailscaled::join(lab, headscale.url(), &key, machine)?;
         headscale.until_online(MACHINE, READY)?;
-        Ok(Self { relay, derper, headscale, machine })
+        let nodes = NodeList::new(&headscale)?;
+        let scheme = if via == Via::Derper { "https" } else { "http" };
+        let origin = relay.url().replacen("http", scheme, 1);
+        Ok(Self { relay, derper, headscale, machine, nodes, origin })
     }
 
-    /// The page's address, with the control server (through the gateway) and more parameters in its fragment, which
-    /// are taken as they are.
+    /// The origin of the page and of its gateway.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The page's address, with parameters in its fragment that are taken as they are. Its `config.json` names the
+    /// gateway as the control server.
     #[must_use]
     pub fn page(&self, parameters: &[(&str, &str)]) -> String {
-        let origin = self.relay.url();
-        let more: String = parameters.iter().map(|(name, value)| format!("&{name}={value}")).collect();
-        format!("{origin}/#control={origin}{more}")
+        let parameters: Vec<String> =
+            parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        format!("{}/#{}", self.origin, parameters.join("&"))
     }
 
-    /// The address of a page that joins with a fresh ephemeral key and opens a shell on the machine as `user`.
-    pub fn shell_page(&self, user: &str) -> Result<String> {
+    /// The address of a page that joins with a fresh ephemeral key and shows the machines.
+    pub fn machines_page(&self) -> Result<String> {
+        Ok(self.page(&[("authkey", &self.headscale.ephemeral_key()?)]))
+    }
+
+    /// The address of a page that joins with a fresh ephemeral key and opens a shell on `host` as root.
+    pub fn shell_page(&self, host: &str) -> Result<String> {
         let key = self.headscale.ephemeral_key()?;
-        Ok(self.page(&[("authkey", &key), ("host", MACHINE), ("user", user)]))
+        Ok(self.page(&[("authkey", &key), ("host", host), ("user", "root")]))
     }
 
-    /// The nodes besides the machine: the browsers that have joined.
-    pub fn browsers(&self) -> Result<Vec<NodeInfo>> {
-        Ok(self.headscale.nodes()?.into_iter().filter(|node| node.name != MACHINE).collect())
+    /// Whether Headscale has a node of this name.
+    pub fn has_node(&self, name: &str) -> Result<bool> {
+        Ok(self.nodes.names()?.iter().any(|node| node == name))
     }
+
+    /// Wait until Headscale has no node called `name` any more; how long that took.
+    pub fn until_gone(&self, name: &str, limit: Duration) -> Result<Duration> {
+        let start = Instant::now();
+        until(&format!("node {name} gone from Headscale"), limit, || {
+            self.has_node(name).is_ok_and(|there| !there).then_some(())
+        })?;
+        Ok(start.elapsed())
+    }
+}
+
+/// How the page is served in a tailnet: by a relay that is a gateway to Headscale as well.
+fn options_of(lab: &Lab, via: Via, headscale: &Headscale) -> Result<RelayOptions> {
+    let config = lab.peer_dir("page")?.join("config.json");
+    fs::write(&config, r#"{ "controlUrl": "/" }"#)?;
+    let mut arguments = vec!["--page-config".to_owned(), config.display().to_string()];
+    if via == Via::Derper {
+        let (certificate, key) = lab.certificate()?;
+        arguments.extend(["--tls-cert".to_owned(), certificate.display().to_string()]);
+        arguments.extend(["--tls-key".to_owned(), key.display().to_string()]);
+    }
+    Ok(RelayOptions { control: Some(headscale.url().to_owned()), arguments, ..RelayOptions::default() })
+}
+
+/// Start a relay that serves the page.
+///
+/// # Errors
+/// Also when the page has not been built: the relay would serve an empty directory.
+fn page_server(lab: &Lab, options: RelayOptions) -> Result<Relay> {
+    let dist = tools::dist();
+    fs::metadata(dist.join("index.html")).context("there is no page: run `cargo xtask dist`")?;
+    Relay::start(lab, RelayOptions { www: Some(dist), ..options })
+}
+
+/// Headscale's nodes through its HTTP API, which answers within milliseconds where its command line takes a second.
+#[derive(Debug)]
+struct NodeList {
+    agent: ureq::Agent,
+    url: String,
+    key: String,
+}
+
+impl NodeList {
+    fn new(headscale: &Headscale) -> Result<Self> {
+        let key = headscale.cli(&["apikeys", "create", "--expiration", "1h"])?;
+        let key =
+            key.as_str().or_else(|| key["key"].as_str()).with_context(|| format!("no API key in {key}"))?;
+        let config = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(10))).proxy(None);
+        Ok(Self {
+            agent: config.build().into(),
+            url: format!("{}/api/v1/node", headscale.url()),
+            key: format!("Bearer {key}"),
+        })
+    }
+
+    fn names(&self) -> Result<Vec<String>> {
+        let mut answer = self.agent.get(&self.url).header("Authorization", &self.key).call()?;
+        let answer: Value = answer.body_mut().read_json()?;
+        let nodes = answer["nodes"].as_array().with_context(|| format!("no nodes in {answer}"))?;
+        Ok(nodes.iter().filter_map(|node| node["givenName"].as_str().map(str::to_owned)).collect())
+    }
+}
+
+/// A tailnet with the lab that it lives in. The tailnet ends first.
+struct Shared {
+    tailnet: Tailnet,
+    lab: Lab,
+}
+
+/// Run one test in a lab of its own and a tailnet (through our relay) that it shares with others.
+///
+/// The tailnet lives for as long as any test uses it, so that tests which run one after the other, two at a time,
+/// find it running. A test may add nodes to it under names of its own, and must leave everything else alone.
+pub fn on_shared_tailnet(claim: impl FnOnce(&Lab, &Tailnet) -> Result<()>) -> Result<()> {
+    scenario(|lab| {
+        let shared = shared()?;
+        claim(lab, &shared.tailnet).inspect_err(|_| shared.lab.print_logs())
+    })
+}
+
+fn shared() -> Result<Arc<Shared>> {
+    static SHARED: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
+    let mut current = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(running) = current.upgrade() {
+        return Ok(running);
+    }
+    let lab = Lab::new("shared-tailnet")?;
+    let tailnet = Tailnet::start(&lab, Via::OurRelay).inspect_err(|_| lab.print_logs())?;
+    let started = Arc::new(Shared { tailnet, lab });
+    *current = Arc::downgrade(&started);
+    Ok(started)
 }

@@ -22,6 +22,8 @@ pub struct TailscaledOptions {
     pub plain_relay: bool,
     /// Never send by UDP: everything goes over a relay.
     pub relay_only: bool,
+    /// Make SSH host keys of its own, even where it runs as root and the machine has some.
+    pub own_host_keys: bool,
     /// A certificate (PEM) to trust besides nothing else, for control servers with a certificate of the lab's.
     pub trust: Option<PathBuf>,
 }
@@ -30,7 +32,14 @@ impl TailscaledOptions {
     /// A machine called `hostname` that offers SSH, and that plain relays alone lead to.
     #[must_use]
     pub fn machine(hostname: &str) -> Self {
-        Self { hostname: hostname.to_owned(), ssh: true, plain_relay: true, relay_only: true, trust: None }
+        Self {
+            hostname: hostname.to_owned(),
+            ssh: true,
+            plain_relay: true,
+            relay_only: true,
+            own_host_keys: false,
+            trust: None,
+        }
     }
 }
 
@@ -151,6 +160,15 @@ impl Tailscaled {
             .with_context(|| format!("netcheck answered {text}{}", String::from_utf8_lossy(&output.stderr)))
     }
 
+    /// Throw away the SSH host keys that it made (with [`TailscaledOptions::own_host_keys`]).
+    ///
+    /// It makes new ones for its next connection, but does not publish them before it starts again: until then it
+    /// looks like a machine that somebody else's SSH server answers for.
+    pub fn forget_host_keys(&self) -> Result<()> {
+        let dir = self.dir.join("ssh");
+        std::fs::remove_dir_all(&dir).with_context(|| format!("no host keys in {}", dir.display()))
+    }
+
     /// Log out and leave the tailnet.
     pub fn logout(&self) -> Result<()> {
         let mut command = self.command()?;
@@ -181,7 +199,16 @@ impl Tailscaled {
 }
 
 fn daemon(dir: &Path, socket: &Path, options: &TailscaledOptions) -> Result<Command> {
-    let mut command = Command::new(tools::program("tailscaled")?);
+    let program = tools::program("tailscaled")?;
+    let mut command = if options.own_host_keys {
+        // As root it takes the machine's host keys from /etc/ssh, unless there are none to be seen.
+        let mut hidden = Command::new(tools::program("unshare")?);
+        hidden.args(["--mount", "--", "sh", "-c", "mount -t tmpfs none /etc/ssh && exec \"$@\"", "sh"]);
+        hidden.arg(program);
+        hidden
+    } else {
+        Command::new(program)
+    };
     command.args(["--tun=userspace-networking", "--port=0", "--no-logs-no-support", "--statedir"]).arg(dir);
     command.arg("--socket").arg(socket).current_dir(dir);
     command.env("TS_NO_LOGS_NO_SUPPORT", "true").env("TS_DISABLE_PORTMAPPER", "true");

@@ -108,6 +108,30 @@ impl Session {
         Ok(answer["value"].clone())
     }
 
+    /// Wait until an expression is true in the page, asking every few milliseconds; its value.
+    ///
+    /// For pages that change so fast that looking at each change, as [`Session::wait`] does, would slow them down.
+    pub fn poll(&self, expression: &str, limit: Duration) -> Result<Value> {
+        let body = format!(
+            "const done = arguments[arguments.length - 1];\n\
+             const end = performance.now() + {};\n\
+             const look = () => {{\n\
+               let value = null;\n\
+               try {{ value = ({expression}); }} catch {{ /* not there yet */ }}\n\
+               if (value) done({{ value }});\n\
+               else if (performance.now() > end) done({{ late: true }});\n\
+               else setTimeout(look, 20);\n\
+             }};\n\
+             look();",
+            limit.as_millis()
+        );
+        let answer = self.post("execute/async", &json!({ "script": body, "args": [] }))?;
+        if answer["late"] == true {
+            bail!("the page did not reach `{expression}` within {limit:?}");
+        }
+        Ok(answer["value"].clone())
+    }
+
     /// Type text into what has the focus.
     pub fn type_text(&self, text: &str) -> Result<()> {
         let focused = self.get("element/active")?;
@@ -175,6 +199,18 @@ impl Session {
     /// End the session, and with it the browser.
     pub fn quit(&self) -> Result<()> {
         call(&self.agent, "DELETE", &self.url, &Value::Null).map(drop)
+    }
+
+    /// The cookies that the page could see.
+    pub fn cookies(&self) -> Result<Value> {
+        self.get("cookie")
+    }
+
+    /// What the page's console has shown since this was last asked: errors, and what a policy blocked (Chromium only).
+    pub fn console(&self) -> Result<Vec<String>> {
+        let entries = self.post("se/log", &json!({ "type": "browser" }))?;
+        let entries = entries.as_array().map(Vec::as_slice).unwrap_or_default();
+        Ok(entries.iter().map(|entry| format!("{}: {}", entry["level"], entry["message"])).collect())
     }
 
     /// Send a command of the Chrome DevTools Protocol (Chromium only).
