@@ -13,3 +13,9 @@ mod resolver;
 mod tests;
 
 pub use resolver::Resolver;
+
+/// The public key of an X25519 private key.
+#[must_use]
+pub fn public_key(private: &[u8; 32]) -> [u8; 32] {
+    curve25519_dalek::MontgomeryPoint::mul_base_clamped(*private).to_bytes()
+}

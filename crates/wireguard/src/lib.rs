@@ -1,1 +1,63 @@
-//! wireguard
+//! WireGuard as a sans-IO state machine, after [the paper].
+//!
+//! A [`Device`] is one node's WireGuard with all of its peers. It opens no socket, reads no clock and draws no
+//! randomness of its own: datagrams, a monotonic `now` and a generator go in, datagrams and [`Event`]s come out. So
+//! anything can carry it; here that is DERP.
+//!
+//! What it does not do: check inner source addresses against a peer's allowed addresses, route, or look at more of a
+//! packet than its length.
+//!
+//! [the paper]: https://www.wireguard.com/papers/wireguard.pdf
+
+pub mod constants;
+mod cookie;
+mod crypto;
+mod device;
+mod error;
+mod handshake;
+mod indices;
+mod load;
+mod message;
+mod outbox;
+mod packet;
+mod peer;
+mod queue;
+mod replay;
+mod session;
+mod sessions;
+mod tai64n;
+mod timers;
+
+pub use device::Device;
+pub use error::{ReceiveError, SealError};
+pub use message::{DATA_OFFSET, sealed_len};
+pub use outbox::{Event, Transmit};
+pub use peer::{PeerConfig, PeerStatus};
+pub use queue::{MAX_QUEUED_BYTES, MAX_QUEUED_PACKETS};
+
+/// A Curve25519 public key; or what names a sender to the carrier, as long as one.
+pub type Key = [u8; 32];
+
+/// What a received datagram was.
+#[derive(Debug, Eq, PartialEq)]
+pub enum Received<'a> {
+    /// An IP packet, in the buffer that was handed in, as long as its header says. It is never empty.
+    Packet {
+        /// Who proved to have sent it. Whether the peer may use the packet's source address is the caller's to check.
+        peer: Key,
+        /// The packet.
+        packet: &'a mut [u8],
+    },
+    /// An empty message, which tells that the session lives.
+    Keepalive {
+        /// Who sent it.
+        peer: Key,
+    },
+    /// A handshake message that moved a handshake on.
+    Handshake {
+        /// Who sent it.
+        peer: Key,
+    },
+    /// A cookie, for our next handshake message.
+    Nothing,
+}

@@ -1,0 +1,47 @@
+//! The paper's constants (section 6.1), and the bounds that it leaves to implementations.
+
+use std::time::Duration;
+
+/// After so many messages with one session's key a new handshake is begun.
+pub const REKEY_AFTER_MESSAGES: u64 = 1 << 60;
+/// After so many messages a session's key is not used again: 2^64 - 2^13 - 1.
+pub const REJECT_AFTER_MESSAGES: u64 = u64::MAX - (1 << 13);
+/// The age of a session at which its initiator begins a new handshake, once it has something to send.
+pub const REKEY_AFTER_TIME: Duration = Duration::from_secs(120);
+/// The age of a session at which it is of no further use; its keys are wiped then.
+pub const REJECT_AFTER_TIME: Duration = Duration::from_secs(180);
+/// How long a handshake without an answer is tried.
+pub const REKEY_ATTEMPT_TIME: Duration = Duration::from_secs(90);
+/// How long an initiation waits for its answer before it is repeated, and the least time between two initiations.
+pub const REKEY_TIMEOUT: Duration = Duration::from_secs(5);
+/// After so long without anything to send, received data is answered by an empty message.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Most that is added to [`REKEY_TIMEOUT`] at random, so that two sides do not initiate in step (section 6.4).
+pub const MAX_JITTER: Duration = Duration::from_millis(333);
+/// The age of a session at which its initiator, when it receives something, begins a new handshake (section 6.2).
+pub const REKEY_ON_RECEIVE: Duration = Duration::from_secs(165);
+/// How long data may be without any answer before a new handshake is begun (section 6.5).
+pub const SILENCE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long a cookie is good, and the secret that cookies are made with (section 5.4.7).
+pub const COOKIE_LIFETIME: Duration = Duration::from_secs(120);
+/// How much earlier than [`COOKIE_LIFETIME`] its receiver stops using a cookie, for what is on its way.
+pub const COOKIE_LATENCY: Duration = Duration::from_secs(5);
+
+/// Least time between two initiations of one peer that are taken (Linux `INITIATIONS_PER_SECOND`).
+pub const INITIATION_INTERVAL: Duration = Duration::from_millis(20);
+/// The time in which handshake messages are counted.
+pub const LOAD_WINDOW: Duration = Duration::from_secs(1);
+/// Handshake messages in a [`LOAD_WINDOW`] beyond which a cookie is asked for. An initiation costs four
+/// multiplications on the curve, so this many cost a page about a tenth of its time.
+pub const LOAD_THRESHOLD: u32 = 128;
+/// Handshake messages in a [`LOAD_WINDOW`] that are taken from one source with a cookie, under load.
+pub const MESSAGES_PER_SOURCE: u32 = 8;
+/// Sources that are told apart under load; what comes from more of them is dropped.
+pub const MAX_SOURCES: usize = 1024;
+
+/// Datagrams that wait to be taken by `poll_transmit`; more are dropped, as a full link would.
+pub const MAX_TRANSMITS: usize = 1024;
+/// Events that wait to be taken by `poll_event`; the oldest of more is dropped.
+pub const MAX_EVENTS: usize = 1024;

@@ -1,0 +1,315 @@
+//! One node's WireGuard.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+use crate::cookie::Checker;
+use crate::handshake::Responder;
+use crate::indices::Indices;
+use crate::load::Load;
+use crate::message::{COOKIE_REPLY_LEN, Data, INITIATION_LEN, Message, RESPONSE_LEN, index};
+use crate::outbox::Outbox;
+use crate::packet::ip_len;
+use crate::peer::{Peer, PeerConfig, PeerStatus};
+use crate::tai64n::Stamper;
+use crate::{Event, Key, ReceiveError, Received, SealError, Transmit};
+
+/// What a device's peers have in common.
+pub(crate) struct Shared {
+    pub(crate) private_key: Zeroizing<[u8; 32]>,
+    pub(crate) stamper: Stamper,
+    pub(crate) indices: Indices,
+    pub(crate) outbox: Outbox,
+}
+
+/// One node's WireGuard, all its peers.
+///
+/// `now` is a monotonic clock that begins anywhere. Output: after any call, [`poll_transmit`](Self::poll_transmit) and
+/// [`poll_event`](Self::poll_event) until they give nothing, and [`handle_timeout`](Self::handle_timeout) once
+/// [`poll_timeout`](Self::poll_timeout) has passed.
+///
+/// The clock may stop, as that of a page does while its machine sleeps: what is due is done when it goes on.
+pub struct Device {
+    public_key: Key,
+    shared: Shared,
+    peers: BTreeMap<Key, Peer>,
+    /// When each peer's timers are due; only those peers that have any.
+    deadlines: BTreeMap<Key, Duration>,
+    checker: Checker,
+    load: Load,
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Device").field("peers", &self.peers.len()).finish_non_exhaustive()
+    }
+}
+
+impl Device {
+    /// A device without peers. `epoch` is the Unix time at which `now` is zero: a peer takes a handshake only if it is
+    /// of a later time than the last of the same key.
+    #[must_use]
+    pub fn new(private_key: Zeroizing<[u8; 32]>, epoch: Duration) -> Self {
+        let public_key = crate::crypto::public_key(&private_key);
+        Self {
+            public_key,
+            shared: Shared {
+                private_key,
+                stamper: Stamper::new(epoch),
+                indices: Indices::default(),
+                outbox: Outbox::default(),
+            },
+            peers: BTreeMap::new(),
+            deadlines: BTreeMap::new(),
+            checker: Checker::new(&public_key),
+            load: Load::default(),
+        }
+    }
+
+    /// The public key, by which peers know this node.
+    #[must_use]
+    pub fn public_key(&self) -> Key {
+        self.public_key
+    }
+
+    /// Adds a peer. One that is there already keeps its sessions and takes on the rest.
+    pub fn add_peer(&mut self, config: PeerConfig) {
+        let key = config.public_key;
+        let peer = self.peers.entry(key).or_insert_with(|| Peer::new(key));
+        peer.configure(config);
+        schedule(&mut self.deadlines, &key, peer);
+    }
+
+    /// Removes a peer with its sessions and all that waits for it; tells whether it was there.
+    pub fn remove_peer(&mut self, peer: &Key) -> bool {
+        let Some(mut removed) = self.peers.remove(peer) else { return false };
+        removed.retire(&mut self.shared);
+        self.shared.outbox.forget(peer);
+        self.deadlines.remove(peer);
+        true
+    }
+
+    /// Whether a peer was added.
+    #[must_use]
+    pub fn has_peer(&self, peer: &Key) -> bool {
+        self.peers.contains_key(peer)
+    }
+
+    /// Encrypts a packet in place, without allocating.
+    ///
+    /// `buffer` is [`sealed_len`](crate::sealed_len)`(packet_len)` bytes long, with the packet at
+    /// [`DATA_OFFSET`](crate::DATA_OFFSET). It becomes the whole datagram; after an error, the packet is as it was.
+    pub fn seal(
+        &mut self,
+        peer: &Key,
+        buffer: &mut [u8],
+        packet_len: usize,
+        now: Duration,
+    ) -> Result<(), SealError> {
+        let (deadlines, peers) = (&mut self.deadlines, &mut self.peers);
+        let found = peers.get_mut(peer).ok_or(SealError::UnknownPeer)?;
+        found.seal(buffer, packet_len, now)?;
+        schedule(deadlines, peer, found);
+        Ok(())
+    }
+
+    /// Keeps a packet until there is a session, and begins a handshake for it: for when [`seal`](Self::seal) said
+    /// [`SealError::NoSession`].
+    ///
+    /// The newest [`MAX_QUEUED_PACKETS`](crate::MAX_QUEUED_PACKETS) of each peer are kept, in at most
+    /// [`MAX_QUEUED_BYTES`](crate::MAX_QUEUED_BYTES). `false` when the packet was not taken: there is no such peer, or it
+    /// is longer than that by itself.
+    pub fn queue(
+        &mut self,
+        peer: &Key,
+        packet: &[u8],
+        now: Duration,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> bool {
+        let Some(found) = self.peers.get_mut(peer) else { return false };
+        let taken = found.queue(packet, now, &mut self.shared, rng);
+        schedule(&mut self.deadlines, peer, found);
+        taken
+    }
+
+    /// Begins a handshake now, unless there is a usable session or a handshake is running. No two begin within 5 s.
+    pub fn connect(&mut self, peer: &Key, now: Duration, rng: &mut (impl CryptoRng + ?Sized)) {
+        if let Some(found) = self.peers.get_mut(peer) {
+            found.connect(now, &mut self.shared, rng);
+            schedule(&mut self.deadlines, peer, found);
+        }
+    }
+
+    /// Takes a received datagram, and decrypts it in place.
+    ///
+    /// `source` is whatever names the sender to the carrier, for DERP its node key. Cookies are made for it; nothing is
+    /// proved by it, and peers are known by their handshakes alone. After an error the datagram's content is undefined.
+    pub fn handle<'a>(
+        &mut self,
+        source: &Key,
+        datagram: &'a mut [u8],
+        now: Duration,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Received<'a>, ReceiveError> {
+        let len = datagram.len();
+        match Message::parse(datagram)? {
+            Message::Data(data) => self.handle_data(data, len, now),
+            Message::Initiation(message) => self.handle_initiation(source, message, now, rng),
+            Message::Response(message) => self.handle_response(source, message, now, rng),
+            Message::CookieReply(message) => self.handle_cookie_reply(message, now),
+        }
+    }
+
+    fn handle_data<'a>(
+        &mut self,
+        data: Data<'a>,
+        len: usize,
+        now: Duration,
+    ) -> Result<Received<'a>, ReceiveError> {
+        let (peer, found) = by_index(&self.shared.indices, &mut self.peers, data.receiver)?;
+        let opened = found.open(data, len, now, &mut self.shared);
+        schedule(&mut self.deadlines, &peer, found);
+        let text = opened?;
+        if text.is_empty() {
+            return Ok(Received::Keepalive { peer });
+        }
+        let packet = ip_len(text).and_then(|len| text.get_mut(..len)).ok_or(ReceiveError::NoIpPacket)?;
+        Ok(Received::Packet { peer, packet })
+    }
+
+    fn handle_initiation<'a>(
+        &mut self,
+        source: &Key,
+        message: &[u8; INITIATION_LEN],
+        now: Duration,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Received<'a>, ReceiveError> {
+        self.admit(source, message, now, rng)?;
+        let initiation = Responder::read(&self.shared.private_key, message, rng)?;
+        let peer = initiation.peer;
+        let found = self.peers.get_mut(&peer).ok_or(ReceiveError::UnknownPeer)?;
+        let answered = found.respond(initiation, message.len(), now, &mut self.shared, rng);
+        schedule(&mut self.deadlines, &peer, found);
+        answered.map(|()| Received::Handshake { peer })
+    }
+
+    fn handle_response<'a>(
+        &mut self,
+        source: &Key,
+        message: &[u8; RESPONSE_LEN],
+        now: Duration,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Received<'a>, ReceiveError> {
+        self.admit(source, message, now, rng)?;
+        let (peer, found) = by_index(&self.shared.indices, &mut self.peers, index(message, 8))?;
+        let finished = found.finish(message, now, &mut self.shared);
+        schedule(&mut self.deadlines, &peer, found);
+        finished.map(|()| Received::Handshake { peer })
+    }
+
+    fn handle_cookie_reply<'a>(
+        &mut self,
+        message: &[u8; COOKIE_REPLY_LEN],
+        now: Duration,
+    ) -> Result<Received<'a>, ReceiveError> {
+        let (_, found) = by_index(&self.shared.indices, &mut self.peers, index(message, 4))?;
+        found.take_cookie(message, now).map(|()| Received::Nothing)
+    }
+
+    /// Whether a handshake message is worth its computation: its first MAC is right, and its second, if many come. A
+    /// cookie is sent where that is all that is missing.
+    fn admit(
+        &mut self,
+        source: &Key,
+        message: &[u8],
+        now: Duration,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<(), ReceiveError> {
+        if !self.checker.verify_mac1(message) {
+            return Err(ReceiveError::Mac);
+        }
+        if !self.load.count(now) {
+            return Ok(());
+        }
+        if self.checker.verify_mac2(message, source, now, rng) {
+            return if self.load.admit(source) { Ok(()) } else { Err(ReceiveError::UnderLoad) };
+        }
+        if let Some(reply) = self.checker.reply(message, source, now, rng) {
+            self.shared.outbox.transmit(*source, reply.to_vec());
+        }
+        Err(ReceiveError::UnderLoad)
+    }
+
+    /// The next datagram to send: handshakes, cookies, keepalives, and packets that waited for a session.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.shared.outbox.next_transmit()
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.shared.outbox.next_event()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called, if nothing else is before.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        self.deadlines.values().min().copied()
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Duration, rng: &mut (impl CryptoRng + ?Sized)) {
+        let due: Vec<Key> =
+            self.deadlines.iter().filter(|(_, at)| **at <= now).map(|(peer, _)| *peer).collect();
+        for peer in due {
+            if let Some(found) = self.peers.get_mut(&peer) {
+                found.handle_timeout(now, &mut self.shared, rng);
+                schedule(&mut self.deadlines, &peer, found);
+            }
+        }
+    }
+
+    /// How a peer is doing; `None` for one that was not added.
+    #[must_use]
+    pub fn status(&self, peer: &Key, now: Duration) -> Option<PeerStatus> {
+        self.peers.get(peer).map(|peer| peer.status(now))
+    }
+
+    /// Numbers in use.
+    #[cfg(test)]
+    pub(crate) fn indices(&self) -> usize {
+        self.shared.indices.len()
+    }
+
+    /// The counter of the next message to a peer.
+    #[cfg(test)]
+    pub(crate) fn counter(&mut self, peer: &Key) -> Option<&mut u64> {
+        self.peers.get_mut(peer)?.counter()
+    }
+}
+
+fn by_index<'a>(
+    indices: &Indices,
+    peers: &'a mut BTreeMap<Key, Peer>,
+    index: u32,
+) -> Result<(Key, &'a mut Peer), ReceiveError> {
+    let peer = indices.peer(index).ok_or(ReceiveError::UnknownIndex)?;
+    Ok((peer, peers.get_mut(&peer).ok_or(ReceiveError::UnknownIndex)?))
+}
+
+/// Notes when a peer's timers are due.
+fn schedule(deadlines: &mut BTreeMap<Key, Duration>, key: &Key, peer: &Peer) {
+    match (peer.deadline(), deadlines.get_mut(key)) {
+        (Some(at), Some(noted)) => *noted = at,
+        (Some(at), None) => {
+            deadlines.insert(*key, at);
+        }
+        (None, Some(_)) => {
+            deadlines.remove(key);
+        }
+        (None, None) => {}
+    }
+}

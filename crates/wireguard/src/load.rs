@@ -1,0 +1,87 @@
+//! Whether too many handshake messages come (section 5.3).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::Key;
+use crate::constants::{LOAD_THRESHOLD, LOAD_WINDOW, MAX_SOURCES, MESSAGES_PER_SOURCE};
+
+/// Counts handshake messages in windows of a second. It is load from the message on that is one too many, until the end
+/// of the first window in which no message is.
+#[derive(Debug, Default)]
+pub(crate) struct Load {
+    window_ends: Duration,
+    messages: u32,
+    /// Whether there was load in the window before.
+    before: bool,
+    /// How many messages were taken from each source under load, in this window.
+    sources: BTreeMap<Key, u32>,
+}
+
+impl Load {
+    /// Counts a message whose first MAC is right, and tells whether it came under load.
+    pub(crate) fn count(&mut self, now: Duration) -> bool {
+        if now >= self.window_ends {
+            let adjacent = now < self.window_ends.saturating_add(LOAD_WINDOW);
+            self.before = adjacent && self.messages > LOAD_THRESHOLD;
+            self.messages = 0;
+            self.window_ends = now.saturating_add(LOAD_WINDOW);
+            self.sources.clear();
+        }
+        self.messages = self.messages.saturating_add(1);
+        self.before || self.messages > LOAD_THRESHOLD
+    }
+
+    /// Whether one more message of a source, which showed its cookie under load, is taken.
+    pub(crate) fn admit(&mut self, source: &Key) -> bool {
+        if self.sources.len() >= MAX_SOURCES && !self.sources.contains_key(source) {
+            return false;
+        }
+        let taken = self.sources.entry(*source).or_default();
+        *taken += 1;
+        *taken <= MESSAGES_PER_SOURCE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn load_begins_at_the_threshold_and_ends_with_a_calm_window() {
+        let mut load = Load::default();
+        let at = Duration::from_millis;
+        for message in 0..LOAD_THRESHOLD + 5 {
+            assert_eq!(load.count(at(100)), message >= LOAD_THRESHOLD, "message {message}");
+        }
+        assert!(load.count(at(1099)));
+        assert!(load.count(at(1100)) && load.count(at(2099)), "the window after the flood");
+        assert!(!load.count(at(2100)), "the window after a calm one");
+    }
+
+    #[test]
+    fn a_flood_long_ago_is_forgotten() {
+        let mut load = Load::default();
+        for _ in 0..2 * LOAD_THRESHOLD {
+            load.count(Duration::ZERO);
+        }
+        assert!(!load.count(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn each_source_has_its_share() {
+        let mut load = Load::default();
+        load.count(Duration::ZERO);
+        for message in 0..MESSAGES_PER_SOURCE + 3 {
+            assert_eq!(load.admit(&[1; 32]), message < MESSAGES_PER_SOURCE);
+        }
+        assert!(load.admit(&[2; 32]));
+        for source in 2..=MAX_SOURCES as u64 {
+            let mut key = [0xff; 32];
+            key[..8].copy_from_slice(&source.to_le_bytes());
+            assert_eq!(load.admit(&key), source < MAX_SOURCES as u64, "source {source}");
+        }
+        load.count(Duration::from_secs(1));
+        assert!(load.admit(&[1; 32]));
+    }
+}

@@ -1,0 +1,106 @@
+//! The up to three sessions with one peer (section 6.3).
+
+use std::time::Duration;
+
+use crate::indices::Indices;
+use crate::session::Session;
+
+/// Which of a peer's sessions a message came in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Place {
+    Previous,
+    Current,
+    Next,
+}
+
+/// A peer's sessions. Each that leaves frees its number, and its keys are wiped.
+#[derive(Default)]
+pub(crate) struct Sessions {
+    /// What the peer may still send in.
+    previous: Option<Box<Session>>,
+    /// What we send in.
+    current: Option<Box<Session>>,
+    /// What we answered the handshake of, until the peer uses it and so proves to have our answer.
+    next: Option<Box<Session>>,
+}
+
+fn drop_session(session: Option<Box<Session>>, indices: &mut Indices) {
+    if let Some(session) = session {
+        indices.free(session.local);
+    }
+}
+
+impl Sessions {
+    /// Takes in a session whose handshake we began: its answer proves that the peer has it, so it is current at once.
+    pub(crate) fn install_initiated(&mut self, session: Session, indices: &mut Indices) {
+        drop_session(self.previous.take(), indices);
+        // A next one that the peer has not used yet may still come to be used, where both sides began a handshake at
+        // once: each sends in its own then.
+        self.previous = match self.next.take() {
+            Some(next) => {
+                drop_session(self.current.take(), indices);
+                Some(next)
+            }
+            None => self.current.take(),
+        };
+        self.current = Some(Box::new(session));
+    }
+
+    /// Takes in a session whose handshake the peer began.
+    pub(crate) fn install_responded(&mut self, session: Session, indices: &mut Indices) {
+        drop_session(self.previous.take(), indices);
+        drop_session(self.next.replace(Box::new(session)), indices);
+    }
+
+    /// The peer has used the next session: it becomes current.
+    pub(crate) fn promote(&mut self, indices: &mut Indices) {
+        if let Some(next) = self.next.take() {
+            drop_session(self.previous.take(), indices);
+            self.previous = self.current.replace(next);
+        }
+    }
+
+    pub(crate) fn current(&mut self) -> Option<&mut Session> {
+        self.current.as_deref_mut()
+    }
+
+    pub(crate) fn may_send(&self, now: Duration) -> bool {
+        self.current.as_ref().is_some_and(|session| session.may_send(now))
+    }
+
+    /// The session that messages name by `local`.
+    pub(crate) fn find(&mut self, local: u32) -> Option<(Place, &mut Session)> {
+        let places = [
+            (Place::Current, &mut self.current),
+            (Place::Next, &mut self.next),
+            (Place::Previous, &mut self.previous),
+        ];
+        places
+            .into_iter()
+            .filter_map(|(place, session)| Some((place, session.as_deref_mut()?)))
+            .find(|(_, session)| session.local == local)
+    }
+
+    /// When the first of the sessions is over.
+    pub(crate) fn expires(&self) -> Option<Duration> {
+        [&self.previous, &self.current, &self.next]
+            .into_iter()
+            .flatten()
+            .map(|session| session.expires())
+            .min()
+    }
+
+    /// Drops the sessions that are over.
+    pub(crate) fn expire(&mut self, now: Duration, indices: &mut Indices) {
+        for place in [&mut self.previous, &mut self.current, &mut self.next] {
+            drop_session(place.take_if(|session| session.expires() <= now), indices);
+        }
+    }
+
+    /// Drops all sessions.
+    pub(crate) fn clear(&mut self, indices: &mut Indices) {
+        for place in [&mut self.previous, &mut self.current, &mut self.next] {
+            drop_session(place.take(), indices);
+        }
+    }
+}

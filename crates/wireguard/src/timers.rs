@@ -1,0 +1,119 @@
+//! A peer's timers, as deadlines (sections 6.2 to 6.6).
+
+use std::time::Duration;
+
+use rand_core::CryptoRng;
+
+use crate::constants::{KEEPALIVE_TIMEOUT, MAX_JITTER, SILENCE_TIMEOUT};
+
+/// What is to be done when, as far as it follows from what was sent and received. When handshakes are repeated and
+/// sessions are over is kept with those.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    /// A handshake is to be begun.
+    pub(crate) handshake: Option<Duration>,
+    /// Data was received: an empty message is to be sent, unless something else is before.
+    keepalive: Option<Duration>,
+    /// Data was received after [`keepalive`](Self::keepalive) was set.
+    keepalive_again: bool,
+    /// Data was sent: a handshake is to be begun, unless something is received before.
+    silence: Option<Duration>,
+    /// An empty message is to be sent to keep what is between open.
+    persistent: Option<Duration>,
+    /// How long after the last message that is.
+    interval: Option<Duration>,
+    /// What is added to some waits.
+    jitter: Duration,
+}
+
+impl Timers {
+    /// Sets how long after the last message, if ever, an empty one is sent. Without a message yet, that is at once.
+    pub(crate) fn keep_alive(&mut self, interval: Option<Duration>) {
+        let interval = interval.filter(|interval| !interval.is_zero());
+        if self.interval != interval {
+            self.interval = interval;
+            self.persistent = interval.map(|_| Duration::ZERO);
+        }
+    }
+
+    /// Draws another jitter, and tells it.
+    pub(crate) fn draw_jitter(&mut self, rng: &mut (impl CryptoRng + ?Sized)) -> Duration {
+        let most = MAX_JITTER.as_millis() as u64;
+        self.jitter = Duration::from_millis(u64::from(rng.next_u32()) % (most + 1));
+        self.jitter
+    }
+
+    /// Any authentic message was sent.
+    pub(crate) fn sent(&mut self, now: Duration) {
+        self.keepalive = None;
+        self.keepalive_again = false;
+        self.persist(now);
+    }
+
+    /// A message with a packet was sent.
+    pub(crate) fn sent_data(&mut self, now: Duration) {
+        self.sent(now);
+        self.silence.get_or_insert(now.saturating_add(SILENCE_TIMEOUT).saturating_add(self.jitter));
+    }
+
+    /// Any authentic message was received.
+    pub(crate) fn received(&mut self, now: Duration) {
+        self.silence = None;
+        self.persist(now);
+    }
+
+    /// A message that is not empty was received.
+    pub(crate) fn received_data(&mut self, now: Duration) {
+        self.received(now);
+        if self.keepalive.is_some() {
+            self.keepalive_again = true;
+        } else {
+            self.keepalive = Some(now.saturating_add(KEEPALIVE_TIMEOUT));
+        }
+    }
+
+    fn persist(&mut self, now: Duration) {
+        self.persistent = self.interval.map(|interval| now.saturating_add(interval));
+    }
+
+    /// The first of the deadlines.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        [self.handshake, self.keepalive, self.silence, self.persistent].into_iter().flatten().min()
+    }
+
+    /// Whether a handshake is to be begun now. Tells so once.
+    pub(crate) fn handshake_due(&mut self, now: Duration) -> bool {
+        let wanted = due(&mut self.handshake, now);
+        due(&mut self.silence, now) || wanted
+    }
+
+    /// Whether an empty message is to be sent now, as there was nothing else to answer with. Tells so once; to be
+    /// called before that message is told to [`sent`](Self::sent).
+    pub(crate) fn keepalive_due(&mut self, now: Duration) -> bool {
+        due(&mut self.keepalive, now)
+    }
+
+    /// Whether another empty message is due after the one that is about to be sent, and if so, when.
+    pub(crate) fn keepalive_again(&mut self, now: Duration) -> Option<Duration> {
+        core::mem::take(&mut self.keepalive_again).then(|| now.saturating_add(KEEPALIVE_TIMEOUT))
+    }
+
+    /// Sets when an empty message is due.
+    pub(crate) fn set_keepalive(&mut self, at: Option<Duration>) {
+        self.keepalive = at;
+    }
+
+    /// Whether an empty message is to be sent now, to keep what is between open.
+    pub(crate) fn persistent_due(&mut self, now: Duration) -> bool {
+        let due = due(&mut self.persistent, now);
+        if due {
+            self.persist(now);
+        }
+        due
+    }
+}
+
+/// Takes a deadline that has passed.
+fn due(deadline: &mut Option<Duration>, now: Duration) -> bool {
+    deadline.take_if(|deadline| *deadline <= now).is_some()
+}
