@@ -20,7 +20,7 @@ const CONNECT_ANYWHERE: &str =
 
 /// Which of the browser's powers the page gives up: all but the clipboard and the whole screen, as far as browsers know
 /// their names; of others they complain.
-const PERMISSIONS: &str = "accelerometer=(), autoplay=(), bluetooth=(), \
+const PERMISSIONS: &str = "accelerometer=(), autoplay=(), \
     camera=(), display-capture=(), encrypted-media=(), fullscreen=(self), gamepad=(), geolocation=(), gyroscope=(), \
     hid=(), idle-detection=(), local-fonts=(), magnetometer=(), microphone=(), midi=(), payment=(), \
     picture-in-picture=(), publickey-credentials-get=(), screen-wake-lock=(), serial=(), usb=(), \
