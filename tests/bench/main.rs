@@ -17,7 +17,6 @@ use dayfly_tests::{
     Tailscaled, TailscaledOptions,
 };
 
-use crate::clients::Client;
 use crate::options::Options;
 use crate::table::{Row, Target, Unit, print};
 use crate::visit::{MACHINE, Site, Visit, Work};

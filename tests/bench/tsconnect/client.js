@@ -37,6 +37,8 @@
   ipn.run({
     notifyState(state) {
       document.body.dataset.state = state;
+      // The client uses its key only when asked to log in.
+      if (state === "NeedsLogin") ipn.login();
       if (state !== "Running" || performance.getEntriesByName("tsconnect:running").length > 0) return;
       performance.mark("tsconnect:running");
       openShell();
