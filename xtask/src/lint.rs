@@ -27,14 +27,23 @@ pub(crate) fn all(toolchain: &str) -> usize {
         step("house rules", rules::check),
         step("clippy, native", || {
             run(cargo()
-                .args(["clippy", "--quiet", "--workspace", "--exclude", "dayfly-web", "--all-targets"])
+                .args([
+                    "clippy",
+                    "--quiet",
+                    "--keep-going",
+                    "--workspace",
+                    "--exclude",
+                    "dayfly-web",
+                    "--all-targets",
+                ])
                 .args(DENY))
         }),
         step("clippy, wasm", || {
             let mut clippy = wasm_cargo(toolchain)?;
             // A configuration of its own: in a page, some of std compiles and panics.
             clippy.env("CLIPPY_CONF_DIR", paths::root().join("xtask/clippy-wasm"));
-            run(clippy.args(["clippy", "--quiet", "--target", WASM, "-p", "dayfly-web"]).args(DENY))
+            clippy.args(["clippy", "--quiet", "--keep-going", "--target", WASM, "-p", "dayfly-web"]);
+            run(clippy.args(DENY))
         }),
         step("clippy, fuzz targets", || run(fuzz_clippy().args(DENY))),
         step("licences, bans and sources of dependencies", || {

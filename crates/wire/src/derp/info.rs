@@ -93,7 +93,10 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde's signature; in a browser no smaller than a pointer"
+)]
 fn is_zero_u64(number: &u64) -> bool {
     *number == 0
 }
