@@ -7,6 +7,13 @@ mod derp;
 mod dial;
 mod filter;
 mod netmap;
+mod node;
 mod tunnel;
 
+pub use control::{ControlError, Registered};
 pub use dial::{DerpAddress, DialError, Dialer};
+pub use netmap::{Changes, NetMap, Peer, ResolveError, Target};
+pub use node::{
+    ConnectStep, Node, NodeEvent, NodeOptions, NodeStatus, PeerStatus, RelayState, RelayStatus, TcpError,
+    TcpStream,
+};

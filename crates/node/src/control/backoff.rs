@@ -11,13 +11,13 @@ const FIRST: Duration = Duration::from_millis(500);
 
 /// Waits that double, each shortened by up to half at random so that many nodes don't come back at once.
 #[derive(Debug, Default)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
     /// The wait after one more failure.
-    pub(super) fn next(&mut self, rng: &mut impl Rng) -> Duration {
+    pub(crate) fn next(&mut self, rng: &mut impl Rng) -> Duration {
         let longest = FIRST.saturating_mul(1 << self.failures.min(6)).min(MAX);
         self.failures = self.failures.saturating_add(1);
         let jitter = rng.next_u32() % 1000;
@@ -25,7 +25,7 @@ impl Backoff {
     }
 
     /// A success: the next wait is a first one again.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 }

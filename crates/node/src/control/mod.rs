@@ -31,17 +31,18 @@ use crate::Dialer;
 use connection::{Answer, Requests};
 use session::Session;
 
+pub(crate) use backoff::Backoff;
 pub use error::ControlError;
 
 /// How long the map stream may be silent. Servers send a keep-alive each minute.
-pub const WATCHDOG: Duration = Duration::from_secs(120);
+pub(crate) const WATCHDOG: Duration = Duration::from_secs(120);
 
 /// Events that wait for their reader; then the map stream is read no further.
 const EVENT_QUEUE: usize = 4;
 
 /// What a session is started with.
 #[derive(Debug)]
-pub struct ControlConfig {
+pub(crate) struct ControlConfig {
     /// Address of the coordination server, as for `tailscale up --login-server`.
     pub url: String,
     /// The server's key, where it is known beforehand. Otherwise it is fetched from the server.
@@ -62,7 +63,7 @@ pub struct ControlConfig {
 
 /// What happens in a session.
 #[derive(Debug)]
-pub enum ControlEvent {
+pub(crate) enum ControlEvent {
     /// A connection is being opened.
     Connecting,
     /// A person has to log in on this page; the session goes on by itself then.
@@ -104,7 +105,7 @@ pub struct Registered {
 
 /// A running session. Dropping it ends the session without a logout.
 #[derive(Debug)]
-pub struct Control {
+pub(crate) struct Control {
     shared: Arc<Shared>,
     _task: AbortOnDropHandle<()>,
 }
@@ -147,7 +148,10 @@ enum Logout {
 impl Control {
     /// Starts a session. Its events must be read, or it comes to a halt.
     #[must_use]
-    pub fn start(dialer: Arc<dyn Dialer>, config: ControlConfig) -> (Self, mpsc::Receiver<ControlEvent>) {
+    pub(crate) fn start(
+        dialer: Arc<dyn Dialer>,
+        config: ControlConfig,
+    ) -> (Self, mpsc::Receiver<ControlEvent>) {
         let (events, receiver) = mpsc::channel(EVENT_QUEUE);
         let shared = Arc::new(Shared {
             hostinfo: watch::Sender::new(config.hostinfo.clone()),
@@ -162,7 +166,7 @@ impl Control {
 
     /// Changes what the node tells of itself, its home relay for instance. The server is told at once, or when it is
     /// reached again.
-    pub fn update_hostinfo(&self, change: impl FnOnce(&mut Hostinfo)) {
+    pub(crate) fn update_hostinfo(&self, change: impl FnOnce(&mut Hostinfo)) {
         self.shared.hostinfo.send_if_modified(|hostinfo| {
             let before = hostinfo.clone();
             change(hostinfo);
@@ -171,14 +175,14 @@ impl Control {
     }
 
     /// Makes this relay region the node's home, through which its peers reach it.
-    pub fn set_home_region(&self, region: u32) {
+    pub(crate) fn set_home_region(&self, region: u32) {
         self.update_hostinfo(|hostinfo| {
             hostinfo.net_info.get_or_insert_default().preferred_derp = region;
         });
     }
 
     /// Ends a wait for the next attempt to connect: for when the network has come back.
-    pub fn retry_now(&self) {
+    pub(crate) fn retry_now(&self) {
         self.shared.retry_now.notify_waiters();
     }
 
@@ -186,7 +190,7 @@ impl Control {
     /// socket once the caller and the tasks it woke have run. For pages that are about to go away.
     ///
     /// Whether there was a connection to do it on. The session ends in any case.
-    pub fn logout_now(&self) -> bool {
+    pub(crate) fn logout_now(&self) -> bool {
         let live = self.shared.live().take();
         let Some(Live { mut requests, node_key }) = live else {
             self.shared.logout.send_if_modified(|logout| {
@@ -225,7 +229,7 @@ impl Control {
     }
 
     /// Logs the node out and ends the session. Without a connection one more is tried.
-    pub async fn logout(&self) -> Result<(), ControlError> {
+    pub(crate) async fn logout(&self) -> Result<(), ControlError> {
         let mut logout = self.shared.logout.subscribe();
         if matches!(*logout.borrow(), Logout::No) {
             self.logout_now();

@@ -15,14 +15,16 @@ use rand_core::CryptoRng;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a server may be silent: twice its keep-alive interval (Tailscale `derp/derp_client.go`).
 const READ_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long an answer to a probe may take.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many bytes may wait in [`Client::transmit`]. Packets beyond it are refused.
-pub const TRANSMIT_CAP: usize = 1 << 20;
+pub(crate) const TRANSMIT_CAP: usize = 1 << 20;
 /// Room above [`TRANSMIT_CAP`] for pongs, so that a server's Pings are answered while packets wait.
 const PONG_RESERVE: usize = 4 << 10;
 
 /// Why a connection is of no further use.
 #[derive(Debug, thiserror::Error)]
-pub enum ClientError {
+pub(crate) enum ClientError {
     /// The server sent what is not DERP, or more than DERP allows.
     #[error("the relay broke the protocol: {0}")]
     Frame(#[from] FrameError),
@@ -38,14 +40,14 @@ pub enum ClientError {
     /// The greetings took longer than 10 s.
     #[error("the relay did not complete its greeting in 10 s")]
     HandshakeTimedOut,
-    /// Nothing came for 120 s.
-    #[error("the relay was silent for 120 s")]
+    /// Nothing came for 120 s, or for 5 s after a probe.
+    #[error("the relay is silent")]
     TimedOut,
 }
 
 /// Why a packet was not queued. It is dropped then, as on any network.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum SendError {
+pub(crate) enum SendError {
     /// The greetings are not complete.
     #[error("the relay connection is not ready")]
     NotReady,
@@ -65,7 +67,7 @@ pub enum SendError {
 
 /// What [`Client::handle`] made of some bytes.
 #[derive(Debug)]
-pub struct Progress<'a> {
+pub(crate) struct Progress<'a> {
     /// How many bytes from the front of the buffer are done with. With 0 and no event, more bytes are needed.
     pub consumed: usize,
     /// What they told, if they are of interest outside.
@@ -74,7 +76,7 @@ pub struct Progress<'a> {
 
 /// What a relay told.
 #[derive(Debug, Eq, PartialEq)]
-pub enum Event<'a> {
+pub(crate) enum Event<'a> {
     /// The greetings are complete: packets may be sent.
     Ready {
         /// The relay's key.
@@ -105,7 +107,7 @@ pub enum Event<'a> {
         /// For how long to go on trying.
         try_for: Duration,
     },
-    /// The answer to [`Client::ping`].
+    /// The answer to [`Client::probe`].
     Pong([u8; 8]),
 }
 
@@ -123,7 +125,7 @@ enum State {
 /// [`poll_timeout`](Self::poll_timeout) has passed. Output: what [`transmit`](Self::transmit) holds after any
 /// call. After an error the connection is to be closed and the client dropped.
 #[derive(Debug)]
-pub struct Client {
+pub(crate) struct Client {
     node_key: NodePrivate,
     state: State,
     /// When the greetings have to be complete, or when the server has been silent too long.
@@ -136,7 +138,7 @@ pub struct Client {
 
 impl Client {
     /// Starts a connection that has just been opened at `now`. `node_key` is the address on the relay.
-    pub fn new(node_key: NodePrivate, now: Duration) -> Self {
+    pub(crate) fn new(node_key: NodePrivate, now: Duration) -> Self {
         Self {
             node_key,
             state: State::AwaitServerKey,
@@ -148,7 +150,7 @@ impl Client {
     }
 
     /// Whether the greetings are complete.
-    pub fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         matches!(self.state, State::Ready)
     }
 
@@ -158,7 +160,7 @@ impl Client {
     ///
     /// # Errors
     /// When the server does not speak DERP or broke its rules.
-    pub fn handle<'a>(
+    pub(crate) fn handle<'a>(
         &mut self,
         data: &'a mut [u8],
         now: Duration,
@@ -247,7 +249,7 @@ impl Client {
     ///
     /// # Errors
     /// When the packet cannot be sent now; it is dropped, and nothing is queued.
-    pub fn send_packet(&mut self, dst: &NodePublic, data: &[u8]) -> Result<(), SendError> {
+    pub(crate) fn send_packet(&mut self, dst: &NodePublic, data: &[u8]) -> Result<(), SendError> {
         let len = HEADER_LEN + KEY_LEN + data.len();
         if !self.is_ready() {
             return Err(SendError::NotReady);
@@ -267,26 +269,33 @@ impl Client {
     }
 
     /// Tells the relay whether it is this node's home. Does nothing before [`Event::Ready`].
-    pub fn note_preferred(&mut self, home: bool) {
+    pub(crate) fn note_preferred(&mut self, home: bool) {
         if self.is_ready() {
             derp::put_note_preferred(&mut self.transmit, home);
         }
     }
 
-    /// Asks the relay for an [`Event::Pong`] with `payload`. Does nothing before [`Event::Ready`].
-    pub fn ping(&mut self, payload: [u8; 8]) {
+    /// Asks the relay for a sign of life, which must come within 5 s: for when the connection may have died unnoticed,
+    /// while a machine slept for instance. Does nothing before [`Event::Ready`].
+    pub(crate) fn probe(&mut self, payload: [u8; 8], now: Duration) {
         if self.is_ready() {
             derp::put_ping(&mut self.transmit, payload);
+            self.deadline = self.deadline.min(now + PROBE_TIMEOUT);
         }
     }
 
     /// The bytes that wait to be written; what was written is to be taken off the front.
-    pub fn transmit(&mut self) -> &mut BytesMut {
+    pub(crate) fn transmit(&mut self) -> &mut BytesMut {
         &mut self.transmit
     }
 
+    /// How many bytes wait to be written.
+    pub(crate) fn waiting(&self) -> usize {
+        self.transmit.len()
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) has to be called.
-    pub fn poll_timeout(&self) -> Option<Duration> {
+    pub(crate) fn poll_timeout(&self) -> Option<Duration> {
         Some(self.deadline)
     }
 
@@ -294,7 +303,7 @@ impl Client {
     ///
     /// # Errors
     /// When the greetings took too long or the relay has been silent too long.
-    pub fn handle_timeout(&mut self, now: Duration) -> Result<(), ClientError> {
+    pub(crate) fn handle_timeout(&mut self, now: Duration) -> Result<(), ClientError> {
         self.now = now;
         if now < self.deadline {
             return Ok(());

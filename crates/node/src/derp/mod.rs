@@ -8,4 +8,6 @@ mod client;
 #[cfg(test)]
 mod tests;
 
-pub use client::{Client, ClientError, Event, Progress, SendError, TRANSMIT_CAP};
+pub(crate) use client::{Client, ClientError, Event};
+#[cfg(test)]
+pub(crate) use client::{SendError, TRANSMIT_CAP};

@@ -76,7 +76,7 @@ fn greetings_make_the_client_ready() {
     assert!(client.is_ready());
     client.note_preferred(true);
     client.send_packet(&PEER, b"hi").unwrap();
-    client.ping([4; 8]);
+    client.probe([4; 8], START);
     assert_eq!(
         written(&mut client),
         [
@@ -91,7 +91,7 @@ fn greetings_make_the_client_ready() {
 fn nothing_is_sent_before_the_greetings_are_complete() {
     let mut client = Client::new(NodePrivate::generate(&mut SystemRng), START);
     client.note_preferred(true);
-    client.ping([0; 8]);
+    client.probe([0; 8], START);
     assert_eq!(client.send_packet(&PEER, b"hi"), Err(SendError::NotReady));
     assert!(client.transmit().is_empty());
 }
@@ -232,4 +232,19 @@ proptest! {
         let mut client = if greeted { ready() } else { Client::new(NodePrivate::generate(&mut SystemRng), START) };
         let _ = handle_all(&mut client, &body, START);
     }
+}
+
+#[test]
+fn a_probe_that_nothing_answers_ends_the_connection() {
+    let mut client = ready();
+    client.probe([1; 8], START);
+    let due = START + Duration::from_secs(5);
+    assert_eq!(client.poll_timeout(), Some(due));
+    let mut pong = Vec::new();
+    derp::put_pong(&mut pong, [1; 8]);
+    let answered = START + Duration::from_secs(4);
+    assert_eq!(handle_all(&mut client, &pong, answered).unwrap().len(), 1);
+    client.handle_timeout(due).unwrap();
+    client.probe([2; 8], due);
+    assert!(matches!(client.handle_timeout(due + Duration::from_secs(5)), Err(ClientError::TimedOut)));
 }

@@ -1,0 +1,242 @@
+//! The task that runs a node: takes in what the coordination server says, keeps relays connected, keeps time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dayfly_platform::task::{AbortOnDropHandle, spawn};
+use dayfly_platform::time::{sleep_until, unix_now};
+use dayfly_wire::control::{DerpRegion, Timestamp};
+use tokio::sync::mpsc;
+
+use super::relay::{self, RelayNote};
+use super::shared::Shared;
+use super::{NodeEvent, RelayState};
+use crate::Dialer;
+use crate::control::{Control, ControlEvent};
+use crate::netmap::NetMap;
+use crate::tunnel::TunnelEvent;
+
+/// Regions that are tried at once for a home; the first to answer becomes it.
+const CANDIDATES: usize = 12;
+/// After so many failures in a row of the home, others are tried.
+const PATIENCE: u32 = 2;
+/// How long a node that nothing reminds of the time may sleep.
+const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
+
+pub(super) struct Driver {
+    shared: Arc<Shared>,
+    control: Arc<Control>,
+    dialer: Arc<dyn Dialer>,
+    events: mpsc::Sender<NodeEvent>,
+    notes: mpsc::Sender<RelayNote>,
+    relay_notes: Option<mpsc::Receiver<RelayNote>>,
+    relays: BTreeMap<u32, AbortOnDropHandle<()>>,
+    has_map: bool,
+    running: bool,
+}
+
+/// Ends the node when its driver does, for whatever reason.
+struct EndOnDrop(Arc<Shared>);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+impl Driver {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        control: Arc<Control>,
+        dialer: Arc<dyn Dialer>,
+        events: mpsc::Sender<NodeEvent>,
+    ) -> Self {
+        let (notes, relay_notes) = mpsc::channel(16);
+        Self {
+            shared,
+            control,
+            dialer,
+            events,
+            notes,
+            relay_notes: Some(relay_notes),
+            relays: BTreeMap::new(),
+            has_map: false,
+            running: false,
+        }
+    }
+
+    /// Runs until the session with the coordination server ends.
+    pub(super) async fn run(mut self, mut control: mpsc::Receiver<ControlEvent>) {
+        let shared = Arc::clone(&self.shared);
+        let _guard = EndOnDrop(Arc::clone(&shared));
+        let Some(mut relay_notes) = self.relay_notes.take() else { return };
+        let clock = shared.clock();
+        loop {
+            let (events, due) = shared.turn(|tunnel, _| {
+                let events = std::iter::from_fn(|| tunnel.poll_event());
+                events.collect::<Vec<_>>()
+            });
+            if events.is_empty() {
+                let due = due.unwrap_or_else(|| clock.now() + LONGEST_SLEEP);
+                tokio::select! {
+                    biased;
+                    event = control.recv() => match event {
+                        Some(event) => if self.control_event(event).await { return },
+                        None => return,
+                    },
+                    Some(note) = relay_notes.recv() => self.relay_note(note).await,
+                    () = shared.driver.notified() => {}
+                    () = sleep_until(clock.instant(due)) => {}
+                }
+            }
+            for event in events {
+                self.tunnel_event(event).await;
+            }
+        }
+    }
+
+    async fn emit(&self, event: NodeEvent) {
+        // Nobody reads any more when the node is about to be dropped.
+        let _ = self.events.send(event).await;
+    }
+
+    /// Whether that was the last one.
+    async fn control_event(&mut self, event: ControlEvent) -> bool {
+        match event {
+            ControlEvent::Connecting => self.emit(NodeEvent::Connecting).await,
+            ControlEvent::AuthUrl(url) => self.emit(NodeEvent::AuthUrl(url)).await,
+            ControlEvent::NodeKey(key) => self.shared.with(|tunnel, now| tunnel.set_node_key(*key, now)),
+            ControlEvent::Registered(registered) => self.emit(NodeEvent::Registered(registered)).await,
+            ControlEvent::Map { message, first } => {
+                let unix = i64::try_from(unix_now().as_secs()).unwrap_or(i64::MAX);
+                {
+                    let mut map = self.shared.map();
+                    let _ = map.apply(*message, first, Timestamp::from_unix(unix));
+                    let control_time = map.control_time(Timestamp::from_unix(unix));
+                    self.shared.with(|tunnel, now| tunnel.update(&map, control_time, now));
+                }
+                self.has_map = true;
+                self.choose_home();
+                self.emit(NodeEvent::MapChanged).await;
+                self.maybe_running().await;
+            }
+            ControlEvent::Disconnected { error, retry_in } => {
+                self.emit(NodeEvent::Disconnected { error, retry_in }).await;
+            }
+            ControlEvent::LoggedOut => {
+                self.emit(NodeEvent::LoggedOut).await;
+                return true;
+            }
+            ControlEvent::Failed(error) => {
+                self.emit(NodeEvent::Failed(error)).await;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Sees to it that a home is being looked for, unless there is a good one.
+    fn choose_home(&self) {
+        let candidates = {
+            let map = self.shared.map();
+            candidates(&map)
+        };
+        self.shared.with(|tunnel, now| {
+            let lost = tunnel.home().is_none_or(|home| {
+                let failing =
+                    |link: &crate::tunnel::relays::Link| !link.is_ready() && link.failures() >= PATIENCE;
+                tunnel.relays().get(home).is_none_or(failing)
+            });
+            if lost {
+                for region in candidates {
+                    tunnel.open_relay(region, now);
+                }
+            }
+        });
+    }
+
+    async fn tunnel_event(&mut self, event: TunnelEvent) {
+        match event {
+            TunnelEvent::Dial(region) => {
+                let task = relay::keep(
+                    Arc::clone(&self.shared),
+                    Arc::clone(&self.dialer),
+                    region,
+                    self.notes.clone(),
+                );
+                self.relays.insert(region, AbortOnDropHandle::new(spawn(task)));
+            }
+            TunnelEvent::Close(region) => {
+                self.relays.remove(&region);
+                self.emit_relay(region, RelayState::Closed).await;
+            }
+            TunnelEvent::Ready(region) => {
+                let new_home = self.shared.with(|tunnel, _| {
+                    let home_is_up = tunnel.home().is_some_and(|home| {
+                        home == region
+                            || tunnel.relays().get(home).is_some_and(|link| link.failures() < PATIENCE)
+                    });
+                    if !home_is_up {
+                        tunnel.set_home(Some(region));
+                    }
+                    !home_is_up
+                });
+                if new_home {
+                    self.control.set_home_region(region);
+                }
+                self.emit_relay(region, RelayState::Connected).await;
+                self.maybe_running().await;
+            }
+            TunnelEvent::Restarting(region) => self.emit_relay(region, RelayState::Restarting).await,
+            TunnelEvent::Health(region, text) => {
+                tracing::debug!(region, text, "the relay reports its health")
+            }
+            TunnelEvent::Progress => {}
+        }
+        self.shared.progress.send_replace(());
+    }
+
+    async fn relay_note(&self, note: RelayNote) {
+        if matches!(note.state, RelayState::Failed { .. }) {
+            self.choose_home();
+        }
+        self.emit_relay(note.region, note.state).await;
+        self.shared.progress.send_replace(());
+    }
+
+    async fn emit_relay(&self, region: u32, state: RelayState) {
+        let code = self.shared.region(region).map_or_else(|| region.to_string(), |it| it.region_code);
+        self.emit(NodeEvent::Relay { region, code, state }).await;
+    }
+
+    async fn maybe_running(&mut self) {
+        if self.running || !self.has_map {
+            return;
+        }
+        let ready = self.shared.with(|tunnel, _| {
+            tunnel.home().is_some_and(|home| tunnel.relays().get(home).is_some_and(|link| link.is_ready()))
+        });
+        if ready {
+            self.running = true;
+            self.emit(NodeEvent::Running).await;
+        }
+    }
+}
+
+/// The regions to look for a home in. Those where peers are come first: that is where this node's packets go.
+fn candidates(map: &NetMap) -> Vec<u32> {
+    let usable = |region: &&DerpRegion| region.nodes.iter().any(|node| !node.stun_only);
+    let good = |region: &&DerpRegion| !region.avoid && !region.no_measure_no_home;
+    let mut regions: Vec<&DerpRegion> = map.derp_regions().filter(usable).filter(good).collect();
+    if regions.is_empty() {
+        regions = map.derp_regions().filter(usable).collect();
+    }
+    let mut peers: BTreeMap<u32, usize> = BTreeMap::new();
+    for peer in map.peers().filter(|peer| peer.online() != Some(false)) {
+        *peers.entry(peer.home_region().unwrap_or_default()).or_default() += 1;
+    }
+    regions
+        .sort_by_key(|region| std::cmp::Reverse(peers.get(&region.region_id).copied().unwrap_or_default()));
+    regions.into_iter().take(CANDIDATES).map(|region| region.region_id).collect()
+}

@@ -1,0 +1,207 @@
+//! One relay connection: made, run, and made again.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Buf as _;
+use dayfly_platform::BoxByteStream;
+use dayfly_platform::random::SystemRng;
+use dayfly_platform::time::{sleep, timeout};
+use dayfly_wire::derp::HEADER_LEN;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::mpsc;
+
+use super::RelayState;
+use super::shared::Shared;
+use crate::control::Backoff;
+use crate::{DerpAddress, DialError, Dialer};
+
+/// Time to open a connection.
+const DIAL_LIMIT: Duration = Duration::from_secs(10);
+/// Longest wait before the next attempt.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Bytes that are read at once; also the longest frame that is taken in (DERP's is a packet of 64 KiB).
+const READ_BUFFER: usize = 128 << 10;
+/// Reads in a row before others get their turn.
+const TURN: usize = 16;
+
+/// What became of a relay connection.
+pub(super) struct RelayNote {
+    pub(super) region: u32,
+    pub(super) state: RelayState,
+}
+
+/// Keeps a region connected until it is aborted.
+pub(super) async fn keep(
+    shared: Arc<Shared>,
+    dialer: Arc<dyn Dialer>,
+    region: u32,
+    notes: mpsc::Sender<RelayNote>,
+) {
+    let mut backoff = Backoff::default();
+    let tell = async |state| {
+        // The driver ends together with this task.
+        let _ = notes.send(RelayNote { region, state }).await;
+    };
+    loop {
+        tell(RelayState::Connecting).await;
+        let error = match dial(&shared, &*dialer, region).await {
+            Ok(stream) => {
+                shared.with(|tunnel, now| tunnel.relay_connected(region, now));
+                let (error, was_ready) = run(&shared, region, stream).await;
+                if was_ready {
+                    backoff.reset();
+                }
+                error
+            }
+            Err(error) => error.to_string(),
+        };
+        let retry_in = backoff.next(&mut SystemRng).min(LONGEST_WAIT);
+        shared.with(|tunnel, _| tunnel.relay_lost(region, Some(error.clone())));
+        tell(RelayState::Failed { error, retry_in }).await;
+        tokio::select! {
+            biased;
+            () = shared.retried() => {}
+            () = sleep(retry_in) => {}
+        }
+    }
+}
+
+/// Opens a connection to the first relay of the region that answers.
+async fn dial(shared: &Shared, dialer: &dyn Dialer, region: u32) -> Result<BoxByteStream, DialError> {
+    let nodes = shared.region(region).map(|region| region.nodes).unwrap_or_default();
+    let mut failure = DialError::BadAddress {
+        url: format!("region {region}"),
+        reason: "the tailnet's map of relays names no relay there".to_owned(),
+    };
+    for node in nodes.into_iter().filter(|node| !node.stun_only) {
+        let address = DerpAddress {
+            region,
+            port: if node.derp_port == 0 { 443 } else { node.derp_port },
+            insecure_for_tests: node.insecure_for_tests,
+            host: node.host_name,
+        };
+        match timeout(DIAL_LIMIT, dialer.derp(&address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => failure = error,
+            Err(_) => {
+                failure = DialError::TimedOut { url: format!("{}:{}", address.host, address.port) };
+            }
+        }
+    }
+    Err(failure)
+}
+
+/// Carries bytes until the connection ends: why, and whether it was ever ready.
+async fn run(shared: &Shared, region: u32, mut stream: BoxByteStream) -> (String, bool) {
+    let mut pump = Pump { shared, region, buffer: vec![0; READ_BUFFER], filled: 0, was_ready: false };
+    let error = poll_fn(|context| pump.poll(&mut stream, context)).await;
+    (error, pump.was_ready)
+}
+
+struct Pump<'a> {
+    shared: &'a Shared,
+    region: u32,
+    buffer: Vec<u8>,
+    /// Bytes at the front of `buffer` that were read and are not done with.
+    filled: usize,
+    was_ready: bool,
+}
+
+impl Pump<'_> {
+    fn poll(&mut self, stream: &mut BoxByteStream, context: &mut Context<'_>) -> Poll<String> {
+        for _ in 0..TURN {
+            if let Err(error) = self.write(stream, context) {
+                return Poll::Ready(error);
+            }
+            match self.read(stream, context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(error),
+                Poll::Pending => {
+                    // What was read may have had an answer.
+                    return match self.write(stream, context) {
+                        Ok(()) => Poll::Pending,
+                        Err(error) => Poll::Ready(error),
+                    };
+                }
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Writes what waits, as far as the connection takes it.
+    fn write(&self, stream: &mut BoxByteStream, context: &mut Context<'_>) -> Result<(), String> {
+        self.shared.with(|tunnel, now| {
+            loop {
+                let relays = tunnel.relays();
+                let was_busy = relays.is_busy();
+                let Some(link) = relays.get_mut(self.region) else {
+                    return Err("it is no longer needed".to_owned());
+                };
+                if let Some(error) = link.take_dead() {
+                    return Err(error.to_string());
+                }
+                link.set_writer(context.waker());
+                let Some(transmit) = link.transmit() else { return Ok(()) };
+                let mut wrote = false;
+                while !transmit.is_empty() {
+                    match Pin::new(&mut *stream).poll_write(context, transmit) {
+                        Poll::Ready(Ok(0)) => return Err("it takes no more".to_owned()),
+                        Poll::Ready(Ok(written)) => transmit.advance(written),
+                        Poll::Ready(Err(error)) => return Err(error.to_string()),
+                        Poll::Pending => break,
+                    }
+                    wrote = true;
+                }
+                let drained = transmit.is_empty();
+                if wrote && let Poll::Ready(Err(error)) = Pin::new(&mut *stream).poll_flush(context) {
+                    return Err(error.to_string());
+                }
+                if !(was_busy && drained) {
+                    return Ok(());
+                }
+                // The TCP stack has waited for room.
+                tunnel.transmit(now);
+            }
+        })
+    }
+
+    /// Reads once, and hands on the frames that are complete.
+    fn read(&mut self, stream: &mut BoxByteStream, context: &mut Context<'_>) -> Poll<Result<(), String>> {
+        let Some(free) = self.buffer.get_mut(self.filled..).filter(|free| !free.is_empty()) else {
+            return Poll::Ready(Err("a frame is too long".to_owned()));
+        };
+        let mut chunk = ReadBuf::new(free);
+        let read = match Pin::new(&mut *stream).poll_read(context, &mut chunk) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error.to_string())),
+            Poll::Ready(Ok(())) => chunk.filled().len(),
+        };
+        if read == 0 {
+            return Poll::Ready(Err("the relay closed the connection".to_owned()));
+        }
+        self.filled += read;
+        if self.filled < HEADER_LEN {
+            return Poll::Ready(Ok(()));
+        }
+        let bytes = self.buffer.get_mut(..self.filled).unwrap_or_default();
+        let handled = self.shared.with(|tunnel, now| {
+            let done = tunnel.handle_relay(self.region, bytes, now);
+            let ready = tunnel.relays().get(self.region).is_some_and(|link| link.is_ready());
+            (done, ready)
+        });
+        match handled {
+            (Ok(done), ready) => {
+                self.was_ready |= ready;
+                self.buffer.copy_within(done..self.filled, 0);
+                self.filled -= done;
+                Poll::Ready(Ok(()))
+            }
+            (Err(error), _) => Poll::Ready(Err(error.to_string())),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What the driver, the relay connections and the users of a node share.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use dayfly_platform::random::SystemRng;
+use dayfly_platform::time::{Clock, unix_now};
+use dayfly_wire::control::{DerpRegion, Timestamp};
+use dayfly_wire::key::{DiscoPrivate, NodePrivate};
+use tokio::sync::{Notify, watch};
+
+use crate::netmap::NetMap;
+use crate::tunnel::Tunnel;
+
+/// The node's state. Locks are held for moments only, and the map's is never taken while the tunnel's is held.
+pub(super) struct Shared {
+    tunnel: Mutex<Timed>,
+    map: Mutex<NetMap>,
+    clock: Clock,
+    /// Wakes the driver: there are events, or something is due earlier than it knows.
+    pub(super) driver: Notify,
+    /// Changes whenever something happened that an attempt to connect may wait for.
+    pub(super) progress: watch::Sender<()>,
+    /// Ends the waits of relay connections for their next attempt.
+    retry: Notify,
+}
+
+struct Timed {
+    tunnel: Tunnel,
+    /// When the driver will wake by itself.
+    armed: Option<Duration>,
+    ended: bool,
+}
+
+impl Shared {
+    pub(super) fn new(node_key: NodePrivate, disco: DiscoPrivate) -> Self {
+        let clock = Clock::start();
+        let tunnel = Tunnel::new(node_key, disco, unix_now(), clock.now(), Box::new(SystemRng));
+        Self {
+            tunnel: Mutex::new(Timed { tunnel, armed: None, ended: false }),
+            map: Mutex::new(NetMap::new()),
+            clock,
+            driver: Notify::new(),
+            progress: watch::Sender::new(()),
+            retry: Notify::new(),
+        }
+    }
+
+    pub(super) fn map(&self) -> MutexGuard<'_, NetMap> {
+        self.map.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn timed(&self) -> MutexGuard<'_, Timed> {
+        self.tunnel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Does something with the tunnel, and sees to it that what follows from it is done.
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut Tunnel, Duration) -> T) -> T {
+        let now = self.clock.now();
+        let mut timed = self.timed();
+        let Timed { tunnel, armed, .. } = &mut *timed;
+        let result = act(tunnel, now);
+        let earlier = match (tunnel.poll_timeout(now), *armed) {
+            (Some(next), Some(armed)) => next < armed,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if earlier || tunnel.has_events() {
+            self.driver.notify_one();
+        }
+        result
+    }
+
+    /// For the driver: does what is due, and tells when to come again.
+    pub(super) fn turn<T>(&self, act: impl FnOnce(&mut Tunnel, Duration) -> T) -> (T, Option<Duration>) {
+        let now = self.clock.now();
+        let mut timed = self.timed();
+        let Timed { tunnel, armed, .. } = &mut *timed;
+        if tunnel.poll_timeout(now).is_some_and(|due| due <= now) {
+            tunnel.handle_timeout(now);
+        }
+        let result = act(tunnel, now);
+        *armed = tunnel.poll_timeout(now);
+        (result, *armed)
+    }
+
+    /// Whether the node has ended.
+    pub(super) fn is_ended(&self) -> bool {
+        self.timed().ended
+    }
+
+    /// The node has ended: cuts all connections.
+    pub(super) fn end(&self) {
+        {
+            let mut timed = self.timed();
+            timed.ended = true;
+            timed.tunnel.abort(self.clock.now());
+        }
+        self.progress.send_replace(());
+        self.driver.notify_one();
+    }
+
+    /// The server's clock.
+    pub(super) fn control_time(&self) -> Timestamp {
+        let unix = i64::try_from(unix_now().as_secs()).unwrap_or(i64::MAX);
+        self.map().control_time(Timestamp::from_unix(unix))
+    }
+
+    /// A region of the map of relays.
+    pub(super) fn region(&self, region: u32) -> Option<DerpRegion> {
+        self.map().derp_region(region).cloned()
+    }
+
+    /// Ends the waits of relay connections for their next attempt, and finds out which are dead.
+    pub(super) fn retry_relays(&self) {
+        self.with(|tunnel, now| tunnel.probe_relays(now));
+        self.retry.notify_waiters();
+    }
+
+    /// Resolves when somebody wants relays to be tried again.
+    pub(super) async fn retried(&self) {
+        self.retry.notified().await;
+    }
+}

@@ -1,0 +1,70 @@
+//! How a node's connections are, for diagnosis.
+
+use std::time::Duration;
+
+use super::shared::Shared;
+
+/// A look at a node's connections.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeStatus {
+    /// The region at which peers find this node.
+    pub home: Option<u32>,
+    /// The regions in use.
+    pub relays: Vec<RelayStatus>,
+    /// Peers with which packets have been exchanged, or are about to be.
+    pub peers: Vec<PeerStatus>,
+}
+
+/// A relay connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayStatus {
+    /// Number of its region.
+    pub region: u32,
+    /// Short name of the region.
+    pub code: String,
+    /// Packets can be sent.
+    pub connected: bool,
+    /// Why the last attempt failed, until one succeeds.
+    pub failure: Option<String>,
+}
+
+/// The tunnel to a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerStatus {
+    /// The peer's name.
+    pub name: String,
+    /// Packets can be encrypted for it.
+    pub has_session: bool,
+    /// Time since the last handshake.
+    pub last_handshake: Option<Duration>,
+    /// The region over which it is sent to.
+    pub region: Option<u32>,
+}
+
+pub(super) fn status(shared: &Shared) -> NodeStatus {
+    let map = shared.map();
+    shared.with(|tunnel, now| {
+        let home = tunnel.home();
+        let relays = tunnel.relays().iter().map(|(region, link)| RelayStatus {
+            region,
+            code: map.derp_region(region).map_or_else(String::new, |region| region.region_code.clone()),
+            connected: link.is_ready(),
+            failure: link.failure().map(str::to_owned),
+        });
+        let relays = relays.collect();
+        let peers = map.peers().filter_map(|peer| {
+            let key = peer.key();
+            let status = tunnel.wireguard_status(&key, now)?;
+            if !status.has_session && status.last_handshake.is_none() {
+                return None;
+            }
+            Some(PeerStatus {
+                name: peer.short_name().to_owned(),
+                has_session: status.has_session,
+                last_handshake: status.last_handshake.map(|at| now.saturating_sub(at)),
+                region: tunnel.peers().get(&key).and_then(|peer| peer.region()),
+            })
+        });
+        NodeStatus { home, relays, peers: peers.collect() }
+    })
+}

@@ -1,0 +1,85 @@
+//! An open TCP connection.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use smoltcp::iface::SocketHandle;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::shared::Shared;
+use crate::tunnel::TcpFault;
+
+/// A TCP connection to a peer. Shutting it down sends FIN; dropping it closes it.
+pub struct TcpStream {
+    shared: Arc<Shared>,
+    handle: SocketHandle,
+}
+
+impl TcpStream {
+    pub(super) fn new(shared: Arc<Shared>, handle: SocketHandle) -> Self {
+        Self { shared, handle }
+    }
+
+    pub(super) fn handle(&self) -> SocketHandle {
+        self.handle
+    }
+}
+
+impl std::fmt::Debug for TcpStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TcpStream").finish_non_exhaustive()
+    }
+}
+
+impl Drop for TcpStream {
+    fn drop(&mut self) {
+        self.shared.with(|tunnel, now| tunnel.release(self.handle, now));
+    }
+}
+
+fn io_error(fault: TcpFault) -> io::Error {
+    match fault {
+        TcpFault::Refused => io::ErrorKind::ConnectionRefused.into(),
+        TcpFault::Rejected(_) => io::ErrorKind::PermissionDenied.into(),
+        TcpFault::Reset => io::Error::new(io::ErrorKind::ConnectionReset, "the machine cut the connection"),
+        TcpFault::Aborted => {
+            io::Error::new(io::ErrorKind::ConnectionAborted, "this node has left the tailnet")
+        }
+    }
+}
+
+impl AsyncRead for TcpStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let free = out.initialize_unfilled();
+        if free.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        let read = self.shared.with(|tunnel, now| tunnel.poll_read(self.handle, cx, free, now));
+        read.map(|read| match read {
+            Ok(read) => {
+                out.advance(read);
+                Ok(())
+            }
+            Err(fault) => Err(io_error(fault)),
+        })
+    }
+}
+
+impl AsyncWrite for TcpStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = self.shared.with(|tunnel, now| tunnel.poll_write(self.handle, cx, bytes, now));
+        written.map_err(io_error)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // What was written is on its way.
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shared.with(|tunnel, now| tunnel.finish(self.handle, now));
+        Poll::Ready(Ok(()))
+    }
+}

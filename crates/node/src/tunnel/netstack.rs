@@ -1,0 +1,398 @@
+//! TCP/IP in user space, by smoltcp.
+//!
+//! Packets come in and go out one at a time through [`Link`]: nothing is queued between the stack and the tunnel.
+
+use std::net::{IpAddr, SocketAddr};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
+use smoltcp::phy::{self, Checksum, ChecksumCapabilities, DeviceCapabilities, Medium};
+use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer, State};
+use smoltcp::time::Instant;
+use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
+
+use super::TcpFault;
+
+/// Longest IP packet in the tunnel, in bytes (Tailscale `net/tstun/mtu.go`).
+pub(crate) const MTU: usize = 1280;
+/// Bytes that a peer may send ahead of the reader, and a writer ahead of the peer.
+const RECEIVE_BUFFER: usize = 1 << 20;
+const SEND_BUFFER: usize = 256 << 10;
+/// Connections of one node, closed ones that linger among them.
+const MAX_SOCKETS: usize = 256;
+/// How long a connection that nobody holds any more may take to end.
+const LINGER: Duration = Duration::from_secs(10);
+/// Ports that connections are made from (RFC 6335, section 6).
+const FIRST_PORT: u16 = 49152;
+
+/// Where the stack's packets go.
+pub(crate) trait Link {
+    /// Whether one more packet may be made now.
+    fn is_free(&self) -> bool;
+    /// Takes a packet of `len` bytes that `fill` writes.
+    fn send<R>(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> R) -> R;
+}
+
+/// The stack with its connections.
+pub(crate) struct Netstack {
+    interface: Interface,
+    sockets: SocketSet<'static>,
+    connections: Vec<Connection>,
+    addresses: Vec<IpAddr>,
+}
+
+impl std::fmt::Debug for Netstack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Netstack").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+/// What is kept beside a socket.
+#[derive(Debug)]
+struct Connection {
+    handle: SocketHandle,
+    local: SocketAddr,
+    remote: SocketAddr,
+    /// Why it is over, where that is known better than by its state.
+    fault: Option<TcpFault>,
+    /// It was open once.
+    was_open: bool,
+    /// Nobody holds it any more; it is cut at this time.
+    linger_until: Option<Duration>,
+}
+
+/// Gives the stack one packet, and takes what it sends.
+struct Device<'a, L> {
+    packet: Option<&'a [u8]>,
+    link: &'a mut L,
+}
+
+struct RxToken<'a>(&'a [u8]);
+struct TxToken<'a, L>(&'a mut L);
+
+impl phy::RxToken for RxToken<'_> {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+        f(self.0)
+    }
+}
+
+impl<L: Link> phy::TxToken for TxToken<'_, L> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        self.0.send(len, f)
+    }
+}
+
+impl<L: Link> phy::Device for Device<'_, L> {
+    type RxToken<'t>
+        = RxToken<'t>
+    where
+        Self: 't;
+    type TxToken<'t>
+        = TxToken<'t, L>
+    where
+        Self: 't;
+
+    fn receive(&mut self, _: Instant) -> Option<(RxToken<'_>, TxToken<'_, L>)> {
+        Some((RxToken(self.packet.take()?), TxToken(self.link)))
+    }
+
+    fn transmit(&mut self, _: Instant) -> Option<TxToken<'_, L>> {
+        self.link.is_free().then_some(TxToken(self.link))
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        capabilities()
+    }
+}
+
+fn capabilities() -> DeviceCapabilities {
+    let mut capabilities = DeviceCapabilities::default();
+    capabilities.medium = Medium::Ip;
+    capabilities.max_transmission_unit = MTU;
+    // WireGuard has authenticated what comes in: a sum adds nothing.
+    let mut checksum = ChecksumCapabilities::default();
+    checksum.ipv4 = Checksum::Tx;
+    checksum.tcp = Checksum::Tx;
+    checksum.icmpv4 = Checksum::Tx;
+    checksum.icmpv6 = Checksum::Tx;
+    capabilities.checksum = checksum;
+    capabilities
+}
+
+/// For making the interface, which only asks what a device can do.
+struct NoLink;
+
+impl Link for NoLink {
+    fn is_free(&self) -> bool {
+        false
+    }
+
+    fn send<R>(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> R) -> R {
+        fill(&mut vec![0; len])
+    }
+}
+
+impl Netstack {
+    /// A stack without addresses. `seed` makes its sequence numbers unpredictable.
+    pub(crate) fn new(seed: u64, now: Duration) -> Self {
+        let mut config = Config::new(HardwareAddress::Ip);
+        config.random_seed = seed;
+        let mut device = Device { packet: None, link: &mut NoLink };
+        Self {
+            interface: Interface::new(config, &mut device, instant(now)),
+            sockets: SocketSet::new(Vec::new()),
+            connections: Vec::new(),
+            addresses: Vec::new(),
+        }
+    }
+
+    /// This node's addresses: at most one of each family is used.
+    pub(crate) fn set_addresses(&mut self, addresses: impl Iterator<Item = IpAddr>) {
+        let mut kept: Vec<IpAddr> = Vec::new();
+        for address in addresses {
+            let unicast = !address.is_multicast() && !address.is_unspecified();
+            if unicast && !kept.iter().any(|other| other.is_ipv4() == address.is_ipv4()) {
+                kept.push(address);
+            }
+        }
+        if kept == self.addresses {
+            return;
+        }
+        self.interface.update_ip_addrs(|list| {
+            list.clear();
+            for address in &kept {
+                // Two fit, and there are at most two.
+                let _ = list.push(IpCidr::new((*address).into(), if address.is_ipv4() { 32 } else { 128 }));
+            }
+        });
+        let routes = self.interface.routes_mut();
+        for address in &kept {
+            // All of the tailnet is behind the tunnel; the gateway's address only has to be there.
+            let _ = match address {
+                IpAddr::V4(own) => routes.add_default_ipv4_route(*own),
+                IpAddr::V6(own) => routes.add_default_ipv6_route(*own),
+            };
+        }
+        self.addresses = kept;
+    }
+
+    /// Whether this is one of this node's addresses.
+    pub(crate) fn is_own(&self, address: IpAddr) -> bool {
+        self.addresses.contains(&address)
+    }
+
+    /// This node's address of the family of `other`.
+    pub(crate) fn own_for(&self, other: IpAddr) -> Option<IpAddr> {
+        self.addresses.iter().copied().find(|own| own.is_ipv4() == other.is_ipv4())
+    }
+
+    /// Begins to open a connection. `random` picks its port. `None` where this node has no address for it, or has too
+    /// many connections.
+    pub(crate) fn connect(&mut self, remote: SocketAddr, random: u16) -> Option<SocketHandle> {
+        let address = self.own_for(remote.ip())?;
+        if self.connections.len() >= MAX_SOCKETS {
+            return None;
+        }
+        let span = u16::MAX - FIRST_PORT;
+        let taken = |port: u16| self.connections.iter().any(|connection| connection.local.port() == port);
+        let port =
+            (0..span).map(|step| FIRST_PORT + (random % span + step) % span).find(|port| !taken(*port))?;
+        let local = SocketAddr::new(address, port);
+        let mut socket =
+            Socket::new(SocketBuffer::new(vec![0; RECEIVE_BUFFER]), SocketBuffer::new(vec![0; SEND_BUFFER]));
+        socket.set_nagle_enabled(false);
+        // Acknowledgements are made once for each batch of packets already; a timer would only delay them.
+        socket.set_ack_delay(None);
+        socket.set_congestion_control(CongestionControl::Cubic);
+        let to = (IpAddress::from(remote.ip()), remote.port());
+        socket.connect(self.interface.context(), to, (IpAddress::from(local.ip()), local.port())).ok()?;
+        let handle = self.sockets.add(socket);
+        let fault = None;
+        self.connections.push(Connection {
+            handle,
+            local,
+            remote,
+            fault,
+            was_open: false,
+            linger_until: None,
+        });
+        Some(handle)
+    }
+
+    /// Waits for a connection to `port`.
+    #[cfg(test)]
+    pub(crate) fn listen(&mut self, port: u16) -> SocketHandle {
+        let buffer = |size| SocketBuffer::new(vec![0; size]);
+        let mut socket = Socket::new(buffer(RECEIVE_BUFFER), buffer(SEND_BUFFER));
+        socket.set_ack_delay(None);
+        socket.listen(port).unwrap();
+        let handle = self.sockets.add(socket);
+        let local = SocketAddr::from(([0; 4], port));
+        let connection =
+            Connection { handle, local, remote: local, fault: None, was_open: true, linger_until: None };
+        self.connections.push(connection);
+        handle
+    }
+
+    /// Gives the stack a packet that has come in. What it answers goes to `link`.
+    pub(crate) fn receive(&mut self, packet: &[u8], now: Duration, link: &mut impl Link) {
+        let mut device = Device { packet: Some(packet), link };
+        let _ = self.interface.poll_ingress_single(instant(now), &mut device, &mut self.sockets);
+    }
+
+    /// Lets the stack send what it has to: data, acknowledgements, retransmissions.
+    pub(crate) fn transmit(&mut self, now: Duration, link: &mut impl Link) {
+        self.bury(now);
+        let mut device = Device { packet: None, link };
+        while device.link.is_free() {
+            let result = self.interface.poll_egress(instant(now), &mut device, &mut self.sockets);
+            if matches!(result, smoltcp::iface::PollResult::None) {
+                break;
+            }
+        }
+    }
+
+    /// When [`Netstack::transmit`] is due.
+    pub(crate) fn poll_timeout(&mut self, now: Duration) -> Option<Duration> {
+        let next = self.interface.poll_at(instant(now), &self.sockets);
+        let next = next.map(|at| Duration::from_micros(u64::try_from(at.total_micros()).unwrap_or(0)));
+        let linger = self.connections.iter().filter_map(|connection| connection.linger_until).min();
+        next.into_iter().chain(linger).min()
+    }
+
+    /// Removes connections that are over and that nobody holds.
+    fn bury(&mut self, now: Duration) {
+        let Self { connections, sockets, .. } = self;
+        connections.retain(|connection| {
+            let Some(until) = connection.linger_until else { return true };
+            let socket = sockets.get_mut::<Socket<'_>>(connection.handle);
+            let over = matches!(socket.state(), State::Closed | State::TimeWait);
+            if !over && until > now {
+                return true;
+            }
+            sockets.remove(connection.handle);
+            false
+        });
+    }
+
+    fn connection(&mut self, handle: SocketHandle) -> Option<&mut Connection> {
+        self.connections.iter_mut().find(|connection| connection.handle == handle)
+    }
+
+    /// Whether a connection is open: `Pending` while the other side has not answered.
+    pub(crate) fn poll_connected(
+        &mut self,
+        handle: SocketHandle,
+        context: &Context<'_>,
+    ) -> Poll<Result<(), TcpFault>> {
+        let socket = self.sockets.get_mut::<Socket<'_>>(handle);
+        match socket.state() {
+            State::SynSent | State::SynReceived => {
+                socket.register_send_waker(context.waker());
+                Poll::Pending
+            }
+            State::Closed => Poll::Ready(Err(self.fault(handle))),
+            _ => {
+                if let Some(connection) = self.connection(handle) {
+                    connection.was_open = true;
+                }
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+
+    fn fault(&mut self, handle: SocketHandle) -> TcpFault {
+        let Some(connection) = self.connection(handle) else { return TcpFault::Aborted };
+        connection.fault.unwrap_or(if connection.was_open { TcpFault::Reset } else { TcpFault::Refused })
+    }
+
+    /// Reads what has come into `out`; `Ok(0)` at the end of the stream.
+    pub(crate) fn poll_read(
+        &mut self,
+        handle: SocketHandle,
+        context: &Context<'_>,
+        out: &mut [u8],
+    ) -> Poll<Result<usize, TcpFault>> {
+        let socket = self.sockets.get_mut::<Socket<'_>>(handle);
+        if socket.can_recv() {
+            return Poll::Ready(socket.recv_slice(out).map_err(|_| TcpFault::Aborted));
+        }
+        if socket.may_recv() {
+            socket.register_recv_waker(context.waker());
+            return Poll::Pending;
+        }
+        match socket.state() {
+            State::SynSent | State::SynReceived => {
+                socket.register_recv_waker(context.waker());
+                Poll::Pending
+            }
+            // The other side has said that no more comes.
+            State::CloseWait | State::LastAck | State::Closing | State::TimeWait => Poll::Ready(Ok(0)),
+            State::Closed if self.connection(handle).is_some_and(|c| c.fault.is_none() && c.was_open) => {
+                Poll::Ready(Err(TcpFault::Reset))
+            }
+            _ => Poll::Ready(Err(self.fault(handle))),
+        }
+    }
+
+    /// Takes bytes to send, as many as there is room for.
+    pub(crate) fn poll_write(
+        &mut self,
+        handle: SocketHandle,
+        context: &Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<Result<usize, TcpFault>> {
+        let socket = self.sockets.get_mut::<Socket<'_>>(handle);
+        if !socket.may_send() {
+            return Poll::Ready(Err(self.fault(handle)));
+        }
+        match socket.send_slice(bytes) {
+            Ok(0) if !bytes.is_empty() => {
+                socket.register_send_waker(context.waker());
+                Poll::Pending
+            }
+            Ok(sent) => Poll::Ready(Ok(sent)),
+            Err(_) => Poll::Ready(Err(TcpFault::Aborted)),
+        }
+    }
+
+    /// Tells the other side that no more comes.
+    pub(crate) fn finish(&mut self, handle: SocketHandle) {
+        self.sockets.get_mut::<Socket<'_>>(handle).close();
+    }
+
+    /// Nobody holds the connection any more: it ends by itself, or is cut after a while.
+    pub(crate) fn release(&mut self, handle: SocketHandle, now: Duration) {
+        self.sockets.get_mut::<Socket<'_>>(handle).close();
+        if let Some(connection) = self.connection(handle) {
+            connection.linger_until = Some(now + LINGER);
+        }
+    }
+
+    /// The other side refused the connection from this port by a message of its own.
+    pub(crate) fn reject(&mut self, local: SocketAddr, remote: SocketAddr, fault: TcpFault) {
+        let found = self.connections.iter_mut().find(|c| c.local == local && c.remote == remote);
+        if let Some(connection) = found
+            && !connection.was_open
+        {
+            let socket = self.sockets.get_mut::<Socket<'_>>(connection.handle);
+            if matches!(socket.state(), State::SynSent) {
+                connection.fault = Some(fault);
+                socket.abort();
+            }
+        }
+    }
+
+    /// Cuts all connections.
+    pub(crate) fn abort(&mut self) {
+        for connection in &mut self.connections {
+            connection.fault = Some(TcpFault::Aborted);
+            self.sockets.get_mut::<Socket<'_>>(connection.handle).abort();
+        }
+    }
+}
+
+fn instant(now: Duration) -> Instant {
+    Instant::from_micros(i64::try_from(now.as_micros()).unwrap_or(i64::MAX))
+}

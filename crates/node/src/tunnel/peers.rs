@@ -1,0 +1,162 @@
+//! The peers as the data path needs them: keys, addresses and the relays to find them at.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use dayfly_wire::control::{IpPrefix, Timestamp};
+use dayfly_wire::key::{DiscoPrivate, DiscoPublic, NodePublic};
+use dayfly_wire::nacl::SharedKey;
+
+use crate::netmap::NetMap;
+
+/// All peers that packets may be exchanged with. Peers whose key has expired are not among them.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    by_key: HashMap<NodePublic, Peer>,
+    by_address: HashMap<IpAddr, NodePublic>,
+    /// Routes to networks behind peers, the most specific first.
+    routes: Vec<(IpPrefix, NodePublic)>,
+}
+
+/// One peer.
+pub(crate) struct Peer {
+    allowed: Vec<IpPrefix>,
+    /// Its key of path discovery; `None` where it has none.
+    pub(crate) disco: Option<DiscoPublic>,
+    /// What disco messages with it are sealed by; made when the first one comes.
+    shared: Option<SharedKey>,
+    /// Region at which it is to be found.
+    pub(crate) home: Option<u32>,
+    /// Region at which it was heard last.
+    heard: Option<u32>,
+    /// When a relay said that it is not there, if it was not heard since.
+    pub(crate) gone: Option<Duration>,
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer").field("home", &self.home).field("heard", &self.heard).finish_non_exhaustive()
+    }
+}
+
+/// What an update added and took away.
+#[derive(Debug, Default)]
+pub(crate) struct Difference {
+    pub(crate) added: Vec<NodePublic>,
+    pub(crate) removed: Vec<NodePublic>,
+}
+
+impl Peers {
+    /// Takes over the peers of `map`, at the server's time `control_time`.
+    pub(crate) fn update(&mut self, map: &NetMap, control_time: Timestamp) -> Difference {
+        let mut difference = Difference::default();
+        let mut old = std::mem::take(&mut self.by_key);
+        self.by_address.clear();
+        self.routes.clear();
+        for peer in map.peers().filter(|peer| !peer.expired(control_time)) {
+            let key = peer.key();
+            for prefix in peer.allowed_ips() {
+                if prefix.is_host() {
+                    self.by_address.insert(prefix.address(), key);
+                } else {
+                    self.routes.push((*prefix, key));
+                }
+            }
+            let before = old.remove(&key);
+            if before.is_none() {
+                difference.added.push(key);
+            }
+            let mut entry = before.unwrap_or_else(Peer::new);
+            if entry.disco != peer.disco_key() {
+                entry.disco = peer.disco_key();
+                entry.shared = None;
+            }
+            if entry.home != peer.home_region() {
+                entry.home = peer.home_region();
+                entry.gone = None;
+            }
+            entry.allowed.clear();
+            entry.allowed.extend_from_slice(peer.allowed_ips());
+            self.by_key.insert(key, entry);
+        }
+        self.routes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.bits()));
+        difference.removed.extend(old.into_keys());
+        difference
+    }
+
+    pub(crate) fn get(&self, key: &NodePublic) -> Option<&Peer> {
+        self.by_key.get(key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: &NodePublic) -> Option<&mut Peer> {
+        self.by_key.get_mut(key)
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &NodePublic> {
+        self.by_key.keys()
+    }
+
+    /// The peer that packets to `address` go to.
+    pub(crate) fn route(&self, address: IpAddr) -> Option<NodePublic> {
+        let exact = self.by_address.get(&address);
+        exact
+            .or_else(|| self.routes.iter().find(|(prefix, _)| prefix.contains(address)).map(|(_, key)| key))
+            .copied()
+    }
+
+    /// Whether packets from `address` may come from this peer.
+    pub(crate) fn may_send_from(&self, key: &NodePublic, address: IpAddr) -> bool {
+        match self.by_address.get(&address) {
+            Some(owner) => owner == key,
+            None => self
+                .by_key
+                .get(key)
+                .is_some_and(|peer| peer.allowed.iter().any(|prefix| prefix.contains(address))),
+        }
+    }
+}
+
+impl Peer {
+    fn new() -> Self {
+        Self { allowed: Vec::new(), disco: None, shared: None, home: None, heard: None, gone: None }
+    }
+
+    /// The region to send to: its home, where it is always connected, or else where it was heard.
+    pub(crate) fn region(&self) -> Option<u32> {
+        self.home.or(self.heard)
+    }
+
+    /// It was heard at this region.
+    pub(crate) fn heard_at(&mut self, region: u32) {
+        self.heard = Some(region);
+        self.gone = None;
+    }
+
+    /// The relay of this region says that it is not connected there.
+    pub(crate) fn gone_from(&mut self, region: u32, now: Duration) {
+        if self.heard == Some(region) {
+            self.heard = None;
+        }
+        if self.region().is_none_or(|to| to == region) {
+            self.gone = Some(now);
+        }
+    }
+
+    /// What disco messages with `sender`, if that is this peer's key, are sealed by.
+    pub(crate) fn disco_key(&mut self, own: &DiscoPrivate, sender: &DiscoPublic) -> Option<&SharedKey> {
+        if self.disco.as_ref() != Some(sender) {
+            return None;
+        }
+        Some(self.shared.get_or_insert_with(|| own.shared(sender)))
+    }
+
+    /// It has told a new key of path discovery itself.
+    pub(crate) fn set_disco(&mut self, key: DiscoPublic) {
+        if self.disco != Some(key) {
+            self.disco = Some(key);
+            self.shared = None;
+        }
+    }
+}

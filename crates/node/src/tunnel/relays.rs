@@ -1,0 +1,250 @@
+//! The relay connections of a node, one for each region that is in use.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::task::Waker;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use dayfly_wire::key::{NodePrivate, NodePublic};
+
+use crate::derp::{self, ClientError};
+
+/// How long a connection that is not the home may be idle (as Go's `derpInactiveCleanupTime`).
+const IDLE: Duration = Duration::from_secs(60);
+/// Packets and bytes that wait for a connection to be made.
+const MAX_WAITING: usize = 64;
+const MAX_WAITING_BYTES: usize = 64 << 10;
+/// With this many bytes waiting to be written to a relay, no more are made: what is ahead of a keystroke.
+const BUSY: usize = 128 << 10;
+
+/// All regions that are in use.
+#[derive(Debug, Default)]
+pub(crate) struct Relays {
+    links: BTreeMap<u32, Link>,
+}
+
+/// One region.
+#[derive(Debug, Default)]
+pub(crate) struct Link {
+    client: Option<derp::Client>,
+    /// Packets that wait for the connection.
+    waiting: VecDeque<(NodePublic, Vec<u8>)>,
+    waiting_bytes: usize,
+    last_used: Duration,
+    /// Wakes whoever writes to the connection.
+    writer: Option<Waker>,
+    /// Why the last attempt to connect failed, until one succeeds.
+    failure: Option<String>,
+    /// How many attempts have failed in a row.
+    failures: u32,
+    /// The connection was found to be dead.
+    dead: Option<ClientError>,
+}
+
+impl Link {
+    /// Whether packets can be sent now.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.client.as_ref().is_some_and(derp::Client::is_ready)
+    }
+
+    /// Why it could not be connected the last time.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// How many attempts have failed in a row.
+    pub(crate) fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// What waits to be written.
+    pub(crate) fn transmit(&mut self) -> Option<&mut BytesMut> {
+        self.client.as_mut().map(derp::Client::transmit)
+    }
+
+    /// The connection's state machine, while there is one.
+    pub(crate) fn client(&mut self) -> Option<&mut derp::Client> {
+        self.client.as_mut()
+    }
+
+    /// Whom to wake when there is something to write, or the connection is dead.
+    pub(crate) fn set_writer(&mut self, waker: &Waker) {
+        match &mut self.writer {
+            Some(writer) => writer.clone_from(waker),
+            None => self.writer = Some(waker.clone()),
+        }
+    }
+
+    /// Why the connection is of no use any more, told once.
+    pub(crate) fn take_dead(&mut self) -> Option<ClientError> {
+        self.dead.take()
+    }
+
+    fn wake(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            writer.wake();
+        }
+    }
+
+    fn wait(&mut self, dst: NodePublic, data: &[u8]) {
+        self.waiting_bytes += data.len();
+        self.waiting.push_back((dst, data.to_vec()));
+        while (self.waiting.len() > MAX_WAITING || self.waiting_bytes > MAX_WAITING_BYTES)
+            && let Some((_, oldest)) = self.waiting.pop_front()
+        {
+            self.waiting_bytes -= oldest.len();
+        }
+    }
+}
+
+impl Relays {
+    /// Sends a packet to the peer with the key `dst` at a region. What can't be sent at once waits for the connection,
+    /// or is dropped as on any network.
+    ///
+    /// Whether the region was not in use before: it is to be connected then.
+    pub(crate) fn send(&mut self, region: u32, dst: &NodePublic, data: &[u8], now: Duration) -> bool {
+        let new = self.open(region, now);
+        let Some(link) = self.links.get_mut(&region) else { return new };
+        match link.client.as_mut().filter(|client| client.is_ready()) {
+            Some(client) => {
+                if let Err(error) = client.send_packet(dst, data) {
+                    tracing::trace!(region, %error, "packet dropped");
+                }
+                link.wake();
+            }
+            None => link.wait(*dst, data),
+        }
+        new
+    }
+
+    /// Marks a region as in use. Whether it was not.
+    pub(crate) fn open(&mut self, region: u32, now: Duration) -> bool {
+        let mut new = false;
+        let link = self.links.entry(region).or_insert_with(|| {
+            new = true;
+            Link::default()
+        });
+        link.last_used = now;
+        new
+    }
+
+    /// A connection to the region has been opened: begin to greet.
+    pub(crate) fn connected(&mut self, region: u32, key: NodePrivate, now: Duration) {
+        if let Some(link) = self.links.get_mut(&region) {
+            link.client = Some(derp::Client::new(key, now));
+            link.dead = None;
+        }
+    }
+
+    /// The greetings of a region are complete: what has waited goes out.
+    pub(crate) fn ready(&mut self, region: u32, is_home: bool) {
+        let Some(link) = self.links.get_mut(&region) else { return };
+        link.failure = None;
+        link.failures = 0;
+        link.waiting_bytes = 0;
+        if let Some(client) = &mut link.client {
+            if is_home {
+                client.note_preferred(true);
+            }
+            for (dst, data) in link.waiting.drain(..) {
+                if let Err(error) = client.send_packet(&dst, &data) {
+                    tracing::trace!(region, %error, "packet dropped");
+                }
+            }
+        }
+        link.wake();
+    }
+
+    /// The connection is lost, or could not be made.
+    pub(crate) fn lost(&mut self, region: u32, failure: Option<String>) {
+        if let Some(link) = self.links.get_mut(&region) {
+            link.client = None;
+            if failure.is_some() {
+                link.failures = link.failures.saturating_add(1);
+                link.failure = failure;
+            }
+        }
+    }
+
+    /// A region is no longer in use.
+    pub(crate) fn close(&mut self, region: u32) {
+        if let Some(mut link) = self.links.remove(&region) {
+            link.wake();
+        }
+    }
+
+    pub(crate) fn get(&self, region: u32) -> Option<&Link> {
+        self.links.get(&region)
+    }
+
+    pub(crate) fn get_mut(&mut self, region: u32) -> Option<&mut Link> {
+        self.links.get_mut(&region)
+    }
+
+    /// The regions in use.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Link)> {
+        self.links.iter().map(|(region, link)| (*region, link))
+    }
+
+    /// Tells each connection to begin anew, for a new key.
+    pub(crate) fn reset(&mut self) {
+        for link in self.links.values_mut() {
+            link.client = None;
+            link.dead = Some(ClientError::TimedOut);
+            link.wake();
+        }
+    }
+
+    /// Asks all relays for a sign of life.
+    pub(crate) fn probe(&mut self, payload: [u8; 8], now: Duration) {
+        for link in self.links.values_mut() {
+            if let Some(client) = &mut link.client {
+                client.probe(payload, now);
+                link.wake();
+            }
+        }
+    }
+
+    /// Which region is this node's home: told to the relay that is, and to the one that was.
+    pub(crate) fn note_home(&mut self, region: u32, home: bool) {
+        if let Some(link) = self.links.get_mut(&region)
+            && let Some(client) = &mut link.client
+        {
+            client.note_preferred(home);
+            link.wake();
+        }
+    }
+
+    /// Whether so much waits to be written that no more should be made.
+    pub(crate) fn is_busy(&self) -> bool {
+        let waits = |link: &Link| link.client.as_ref().map_or(0, |client| client.waiting());
+        self.links.values().any(|link| waits(link) > BUSY)
+    }
+
+    /// The next point in time at which something is due.
+    pub(crate) fn poll_timeout(&self, home: Option<u32>) -> Option<Duration> {
+        let of_link = |(region, link): (&u32, &Link)| {
+            let idle = (Some(*region) != home).then_some(link.last_used + IDLE);
+            let client = link.client.as_ref().and_then(derp::Client::poll_timeout);
+            idle.into_iter().chain(client).min()
+        };
+        self.links.iter().filter_map(of_link).min()
+    }
+
+    /// Does what is due: finds dead connections, and the regions that were idle for long, which it returns.
+    pub(crate) fn handle_timeout(&mut self, home: Option<u32>, now: Duration) -> Vec<u32> {
+        for link in self.links.values_mut() {
+            if let Some(client) = &mut link.client
+                && let Err(error) = client.handle_timeout(now)
+            {
+                link.client = None;
+                link.dead = Some(error);
+                link.wake();
+            }
+        }
+        let idle = |(region, link): (&u32, &Link)| {
+            (Some(*region) != home && link.last_used + IDLE <= now).then_some(*region)
+        };
+        self.links.iter().filter_map(idle).collect()
+    }
+}
