@@ -51,7 +51,7 @@ async fn closing_tells_the_server_and_the_shell() {
 async fn a_server_that_vanishes_ends_the_session() {
     let sshd = Sshd::new();
     let session = sshd.session().await;
-    let mut shell = within(session.exec("echo $PPID; exec sleep 1000", None)).await.unwrap();
+    let mut shell = within(session.exec("echo $PPID; exec cat", None)).await.unwrap();
     let pid = read_until(&mut shell.reader, "\n").await;
     assert!(std::process::Command::new("kill").args(["-KILL", pid.trim()]).status().unwrap().success());
     let (_, _, events) = collect(&mut shell.reader).await;
@@ -103,9 +103,10 @@ async fn a_signal_that_ends_the_program_is_told() {
 async fn a_signal_reaches_the_program() {
     let sshd = Sshd::new();
     let session = sshd.session().await;
-    let mut shell = within(session.exec("trap 'exit 5' INT; echo ready; while :; do sleep 0.01; done", None))
-        .await
-        .unwrap();
+    let mut shell =
+        within(session.exec("trap 'exit 5' INT; echo ready; while kill -0 $PPID; do sleep 0.01; done", None))
+            .await
+            .unwrap();
     read_until(&mut shell.reader, "ready").await;
     shell.writer.signal(Signal::Int).await.unwrap();
     if user() == "root" {
