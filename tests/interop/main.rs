@@ -1,4 +1,12 @@
 //! Our parts against other people's programs: each file is named by the claim that it proves.
 
+mod native_answers_pings;
+mod native_crosses_regions;
+mod native_edge_opens_connections;
+mod native_is_gone_after_logout;
+mod native_joins_headscale;
+mod native_reaches_a_plain_sshd;
+mod native_reaches_tailscale_ssh;
+mod native_waits_for_a_person;
 mod the_lab_has_a_plain_sshd;
 mod two_tailscaled_meet_over_one_relay;

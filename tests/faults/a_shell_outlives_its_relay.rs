@@ -1,0 +1,36 @@
+//! A shell goes on when the relay that carries it is killed and comes back, and when it announces its restart.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use dayfly_node::RelayState;
+use dayfly_ssh::Pty;
+use dayfly_tests::native::{Carrying, MACHINE, Tailnet, ask};
+use dayfly_tests::scenario;
+
+#[test]
+fn that_is_killed_or_restarted() -> Result<()> {
+    scenario(|lab| {
+        let mut tailnet = Tailnet::start(lab)?;
+        let node = tailnet.join(lab, "steady")?;
+        let session = node.ssh(MACHINE, "root")?;
+        let mut shell = node.block_on(session.shell(Pty::new(80, 24)))??;
+        node.block_on(ask(&mut shell, "echo $((40 + 1))", "41"))??;
+        let Carrying::Ours(relay) = &mut tailnet.relay else { bail!("another relay") };
+        let region = relay.region().id;
+
+        let mark = node.mark();
+        relay.kill();
+        node.until_relay(mark, region, "lost", |state| *state != RelayState::Connected)?;
+        let mark = node.mark();
+        relay.restart(lab)?;
+        node.block_on(ask(&mut shell, "echo $((40 + 2))", "42"))??;
+        node.until_relay(mark, region, "connected", |state| *state == RelayState::Connected)?;
+
+        let mark = node.mark();
+        relay.process().terminate(Duration::from_secs(30))?;
+        node.until_relay(mark, region, "restarting", |state| *state == RelayState::Restarting)?;
+        relay.restart(lab)?;
+        node.block_on(ask(&mut shell, "echo $((40 + 3))", "43"))?
+    })
+}
