@@ -26,7 +26,8 @@ pub(crate) fn run_command(names: &[String]) -> Result<ExitCode> {
     let mut tally = Tally::default();
     if names.is_empty() {
         tally.failed += lint::all(&ready.toolchain);
-        tally.add("unit tests", || tests(cargo().args(["test", "--no-fail-fast", "--quiet"])));
+        let unit = ["test", "--quiet", "--no-fail-fast", "--workspace", "--exclude", "dayfly-tests"];
+        tally.add("unit tests", || tests(cargo().args(unit)));
         tally.add("the page against a mock of its engine, in Chromium", page);
     }
     // Without a page or a relay there is still much to be told about the rest.
