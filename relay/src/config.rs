@@ -67,7 +67,8 @@ pub struct GatewayConfig {
     pub relays: Vec<(u32, UpstreamUrl)>,
     /// Pages that may use it, besides those that come from this server.
     pub allow_origins: Vec<OriginRule>,
-    /// Authorities of upstreams' certificates (PEM), besides those that the system trusts.
+    /// Authorities of upstreams' certificates, besides those that the system trusts, or these certificates themselves
+    /// (PEM).
     pub upstream_ca: Vec<PathBuf>,
 }
 

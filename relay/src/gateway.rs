@@ -195,6 +195,14 @@ mod tests {
         assert_eq!(parameter("a=%ff", "a"), None);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_query_is_read(query in "[a-z]{1,3}=[%0-9a-f+&=é]{0,20}", bytes: Vec<u8>) {
+            crate::fuzzing::query(query.as_bytes());
+            crate::fuzzing::query(&bytes);
+        }
+    }
+
     fn gateway(relays: &[(u32, &str)]) -> Gateway {
         let relays =
             relays.iter().map(|(id, url)| (*id, Upstream::new(url.parse().unwrap(), None))).collect();

@@ -8,8 +8,9 @@
 
 pub mod config;
 mod derp;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod gateway;
-
 mod idle;
 mod link;
 mod metrics;

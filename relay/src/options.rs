@@ -157,7 +157,8 @@ struct CommonArgs {
         help_heading = "Gateway"
     )]
     allow_origin: Vec<OriginRule>,
-    /// Authorities to trust for upstreams' certificates (PEM), besides the system's. May be given several times
+    /// Authorities to trust for upstreams' certificates, besides the system's, or upstreams' certificates themselves
+    /// (PEM). May be given several times
     #[arg(
         long,
         value_name = "FILE",

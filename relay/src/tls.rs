@@ -8,12 +8,14 @@ use std::time::{Duration, SystemTime};
 use dayfly_wire::derp;
 use dayfly_wire::key::NodePublic;
 use rcgen::{CertificateParams, DnType, IsCa, KeyPair, PKCS_ED25519, SerialNumber};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 use thiserror::Error;
 use tokio_rustls::rustls;
 
@@ -151,7 +153,8 @@ fn meta_certificate(key: &NodePublic) -> Result<CertificateDer<'static>, TlsErro
     Ok(params.self_signed(&key).map_err(TlsError::Meta)?.der().clone())
 }
 
-/// What upstreams are trusted: those with a certificate of the system's authorities, or of those in `extra`.
+/// What upstreams are trusted: those with a certificate of the system's authorities or of those in `extra`, and those
+/// whose very certificate is in `extra`. `None`, when that is nobody.
 pub(crate) fn client_config(extra: &[PathBuf]) -> Result<Option<Arc<ClientConfig>>, TlsError> {
     let mut roots = RootCertStore::empty();
     let system = rustls_native_certs::load_native_certs();
@@ -159,21 +162,76 @@ pub(crate) fn client_config(extra: &[PathBuf]) -> Result<Option<Arc<ClientConfig
         tracing::debug!(%error, "a trusted certificate of the system cannot be read");
     }
     roots.add_parsable_certificates(system.certs);
+    let mut pinned = Vec::new();
     for path in extra {
         for certificate in certificates(path)? {
-            roots.add(certificate).map_err(|source| TlsError::Root { path: path.clone(), source })?;
+            roots.add(certificate.clone()).map_err(|source| TlsError::Root { path: path.clone(), source })?;
+            pinned.push(certificate);
         }
     }
     if roots.is_empty() {
         return Ok(None);
     }
+    let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
+        .build()
+        .map_err(|error| TlsError::Key(rustls::Error::General(error.to_string())))?;
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Key)?
-        .with_root_certificates(roots)
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Trust { authorities, pinned }))
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Some(Arc::new(config)))
+}
+
+/// Authorities, and servers that are trusted by their very certificates.
+///
+/// Servers with a certificate that signs itself, as derper makes them for addresses and OpenSSL for everything, need
+/// the latter: rustls takes no authority's certificate for a server's.
+#[derive(Debug)]
+struct Trust {
+    authorities: Arc<WebPkiServerVerifier>,
+    pinned: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for Trust {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if self.pinned.contains(end_entity) {
+            verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+            return Ok(ServerCertVerified::assertion());
+        }
+        self.authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
+    }
 }
 
 /// Whether an error of a handshake is only a client that went away, or spoke no TLS.

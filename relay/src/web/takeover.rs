@@ -59,7 +59,10 @@ impl Changed {
         }
         let origin = |transport| derp::Origin { ip: peer.ip().to_canonical(), transport };
         match takeover {
-            Takeover::Derp { server, .. } => server.serve(Link::raw(socket, early), origin("native")).await,
+            Takeover::Derp { server, fast_start } => {
+                let transport = if fast_start { "native, fast start" } else { "native" };
+                server.serve(Link::raw(socket, early), origin(transport)).await;
+            }
             Takeover::DerpWebSocket { server, .. } => {
                 server.serve(Link::websocket(socket, early), origin("websocket")).await;
             }

@@ -1,0 +1,145 @@
+//! What is answered by plain HTTP.
+
+use std::fs;
+use std::path::Path;
+
+use dayfly_relay::config::{Config, GatewayConfig, PageConfig};
+use tempfile::TempDir;
+
+use super::running::{Running, body, derp_config, get, header, request, status};
+
+#[tokio::test]
+async fn probes_are_for_every_page() {
+    let relay = Running::relay();
+    for path in ["/derp/probe", "/derp/latency-check"] {
+        let answer = get(relay.http, path, "Origin: https://any.example\r\n").await;
+        assert_eq!((status(&answer), body(&answer)), (200, ""));
+        assert_eq!(header(&answer, "access-control-allow-origin"), Some("*"));
+        let head =
+            request(relay.http, &format!("HEAD {path} HTTP/1.1\r\nHost: r\r\nConnection: close\r\n\r\n"))
+                .await;
+        assert_eq!(status(&head), 200);
+        let post =
+            request(relay.http, &format!("POST {path} HTTP/1.1\r\nHost: r\r\nConnection: close\r\n\r\n"))
+                .await;
+        assert_eq!((status(&post), header(&post, "allow")), (405, Some("GET, HEAD")));
+    }
+}
+
+#[tokio::test]
+async fn a_captive_portal_can_be_told_from_this_server() {
+    let relay = Running::relay();
+    let answer = get(relay.http, "/generate_204", "X-Tailscale-Challenge: ts_relay\r\n").await;
+    assert_eq!(status(&answer), 204);
+    assert_eq!(header(&answer, "x-tailscale-response"), Some("response ts_relay"));
+    assert!(header(&answer, "cache-control").unwrap().contains("no-store"));
+}
+
+#[tokio::test]
+async fn what_is_not_served_is_not_found() {
+    let relay = Running::relay();
+    for path in ["/bootstrap-dns?q=a.example", "/key?v=130", "/gateway/derp/1", "/metrics", "/config.json"] {
+        assert_eq!(status(&get(relay.http, path, "").await), 404, "{path}");
+    }
+    assert_eq!(status(&get(relay.http, "/healthz", "").await), 200);
+    assert_eq!(body(&get(relay.http, "/robots.txt", "").await), "User-agent: *\nDisallow: /\n");
+}
+
+#[tokio::test]
+async fn metrics_are_for_this_machine_by_its_own_name() {
+    let relay = Running::relay();
+    let answer = get(relay.metrics, "/metrics", "").await;
+    assert_eq!(header(&answer, "content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    assert!(body(&answer).contains("# TYPE dayfly_derp_clients gauge\ndayfly_derp_clients 0\n"));
+    let rebound =
+        request(relay.metrics, "GET /metrics HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
+    assert_eq!(status(&rebound.await), 421);
+}
+
+#[tokio::test]
+async fn heads_that_are_too_long_are_refused() {
+    let relay = Running::relay();
+    let long = format!("X-Long: {}\r\n", "a".repeat(20_000));
+    assert_eq!(status(&get(relay.http, "/healthz", &long).await), 431);
+    let many = "X-Many: 1\r\n".repeat(100);
+    assert_eq!(status(&get(relay.http, "/healthz", &many).await), 431);
+}
+
+fn page() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("index.html"), "<!doctype html><title>Dayfly</title>").unwrap();
+    fs::write(directory.path().join("app-0123456789abcdef_bg.wasm"), b"\0asm").unwrap();
+    directory
+}
+
+fn serving(www: &Path, control: Option<&str>, config: Option<&Path>) -> Running {
+    Running::start(Config {
+        derp: Some(derp_config()),
+        gateway: GatewayConfig {
+            control: control.map(|url| url.parse().unwrap()),
+            ..GatewayConfig::default()
+        },
+        page: PageConfig {
+            www: Some(www.to_owned()),
+            config: config.map(Path::to_owned),
+            ..PageConfig::default()
+        },
+        ..Config::default()
+    })
+}
+
+#[tokio::test]
+async fn the_page_is_served_with_its_headers() {
+    let directory = page();
+    let relay = serving(directory.path(), None, None);
+    let answer = get(relay.http, "/", "").await;
+    assert_eq!((status(&answer), body(&answer)), (200, "<!doctype html><title>Dayfly</title>"));
+    assert_eq!(header(&answer, "content-type"), Some("text/html; charset=utf-8"));
+    assert!(header(&answer, "content-security-policy").unwrap().ends_with("; frame-ancestors 'none'"));
+    let head = "HEAD /app-0123456789abcdef_bg.wasm HTTP/1.1\r\nHost: r\r\nConnection: close\r\n\r\n";
+    let wasm = request(relay.http, head).await;
+    assert_eq!(
+        (header(&wasm, "content-type"), header(&wasm, "content-length")),
+        (Some("application/wasm"), Some("4"))
+    );
+    assert_eq!(header(&wasm, "cache-control"), Some("public, max-age=31536000, immutable"));
+    assert_eq!(body(&wasm), "");
+    let raw = "GET /../Cargo.toml HTTP/1.1\r\nHost: r\r\nConnection: close\r\n\r\n";
+    assert_eq!(status(&request(relay.http, raw).await), 404);
+}
+
+#[tokio::test]
+async fn a_page_beside_a_gateway_finds_its_control_server_here() {
+    let directory = page();
+    let control = Some("http://127.0.0.1:1");
+    let relay = serving(directory.path(), control, None);
+    let answer = get(relay.http, "/config.json", "").await;
+    assert_eq!(body(&answer), r#"{"controlUrl":"/"}"#);
+    assert_eq!(header(&answer, "content-type"), Some("application/json"));
+    assert_eq!(header(&answer, "cache-control"), Some("no-cache"));
+
+    let own = directory.path().join("config.json");
+    fs::write(&own, r#"{"host":"box"}"#).unwrap();
+    let relay = serving(directory.path(), control, None);
+    assert_eq!(body(&get(relay.http, "/config.json", "").await), r#"{"host":"box"}"#);
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = elsewhere.path().join("settings");
+    fs::write(&other, r#"{"user":"ada"}"#).unwrap();
+    let relay = serving(directory.path(), control, Some(&other));
+    assert_eq!(body(&get(relay.http, "/config.json", "").await), r#"{"user":"ada"}"#);
+}
+
+#[tokio::test]
+async fn the_page_is_read_again_when_asked_to_and_kept_when_it_is_gone() {
+    let directory = page();
+    let relay = serving(directory.path(), None, None);
+    let index = directory.path().join("index.html");
+    fs::write(&index, "new").unwrap();
+    assert_ne!(body(&get(relay.http, "/", "").await), "new");
+    relay.reloader.reload();
+    assert_eq!(body(&get(relay.http, "/", "").await), "new");
+    fs::remove_file(&index).unwrap();
+    relay.reloader.reload();
+    assert_eq!(body(&get(relay.http, "/", "").await), "new");
+}
