@@ -90,54 +90,39 @@ fn live(lab: &Lab, options: &Options) -> Result<Vec<Row>> {
 }
 
 fn rows(options: &Options, measured: &[Measured]) -> Vec<Row> {
-    type FromVisit = fn(&Visit) -> f64;
-    type FromWork = fn(&Work) -> f64;
+    let fifth = Some(Target::AtMost(1.0 / 5.0));
     let half = Some(Target::AtMost(1.0 / 2.0));
+    let visits = |what: &str, unit, visits: fn(&Measured) -> &[Visit], value: fn(&Visit) -> f64, target| {
+        let samples = |measured| visits(measured).iter().map(value).collect();
+        Row::new(what, unit, measured.iter().map(samples).collect(), target)
+    };
+    let work = |what: &str, unit, value: fn(&Work) -> f64, target| {
+        let samples = |measured: &Measured| measured.work.iter().map(value).collect();
+        Row::new(what, unit, measured.iter().map(samples).collect(), target)
+    };
+    let cold: fn(&Measured) -> &[Visit] = |measured| &measured.cold;
+    let warm: fn(&Measured) -> &[Visit] = |measured| &measured.warm;
     let mut rows = Vec::new();
     if options.start {
-        let steps: [(&str, FromVisit, Option<Target>); 3] = [
-            ("navigation to ready", |visit| visit.ready, Some(Target::AtMost(1.0 / 5.0))),
+        for (what, value, target) in [
+            ("navigation to ready", (|visit| visit.ready) as fn(&Visit) -> f64, fifth),
             ("ready to Running", |visit| visit.running, half),
             ("Running to first prompt", |visit| visit.prompt, half),
-        ];
-        for (what, value, target) in steps {
-            for (temperature, visits) in [("cold", 0), ("warm", 1)] {
-                let of = |measured: &Measured| {
-                    let visits = if visits == 0 { &measured.cold } else { &measured.warm };
-                    visits.iter().map(value).collect()
-                };
-                let what = format!("{what}, {temperature}");
-                rows.push(Row::new(&what, Unit::Milliseconds, measured.iter().map(of).collect(), target));
-            }
+        ] {
+            rows.push(visits(&format!("{what}, cold"), Unit::Milliseconds, cold, value, target));
+            rows.push(visits(&format!("{what}, warm"), Unit::Milliseconds, warm, value, target));
         }
     }
     if options.stream {
-        let from_work: [(&str, FromWork, Unit, Option<Target>); 2] = [
-            ("echo of a keystroke", |work| work.echo, Unit::Milliseconds, half),
-            ("output into the page", |work| work.rate, Unit::BytesPerSecond, Some(Target::AtLeast(8.0))),
-        ];
-        for (what, value, unit, target) in from_work {
-            let of = |measured: &Measured| measured.work.iter().map(value).collect();
-            rows.push(Row::new(what, unit, measured.iter().map(of).collect(), target));
-        }
+        rows.push(work("echo of a keystroke", Unit::Milliseconds, |work| work.echo, half));
+        let eightfold = Some(Target::AtLeast(8.0));
+        rows.push(work("output into the page", Unit::BytesPerSecond, |work| work.rate, eightfold));
     }
-    let memory: [(&str, FromVisit, Option<Target>); 2] = [
-        ("page's process at the prompt", |visit| visit.process, half),
-        ("WebAssembly memory at the prompt", |visit| visit.wasm, None),
-    ];
-    for (what, value, target) in memory {
-        let of = |measured: &Measured| measured.warm.iter().map(value).collect();
-        rows.push(Row::new(what, Unit::Bytes, measured.iter().map(of).collect(), target));
-    }
+    rows.push(visits("page's process at the prompt", Unit::Bytes, warm, |visit| visit.process, half));
+    rows.push(visits("WebAssembly memory at the prompt", Unit::Bytes, warm, |visit| visit.wasm, None));
     if options.stream {
-        let memory: [(&str, FromWork, Option<Target>); 2] = [
-            ("page's process after the output", |work| work.process, half),
-            ("WebAssembly memory after the output", |work| work.wasm, None),
-        ];
-        for (what, value, target) in memory {
-            let of = |measured: &Measured| measured.work.iter().map(value).collect();
-            rows.push(Row::new(what, Unit::Bytes, measured.iter().map(of).collect(), target));
-        }
+        rows.push(work("page's process after the output", Unit::Bytes, |work| work.process, half));
+        rows.push(work("WebAssembly memory after the output", Unit::Bytes, |work| work.wasm, None));
     }
     rows
 }
