@@ -1,1 +1,21 @@
-//! Browser client.
+//! The browser edge of Dayfly: one tailnet node in a page, and shells over it.
+//!
+//! What the module exports is described by `www/src/dayfly.ts`. [`api`] implements it over the node of `dayfly-node`
+//! and the SSH sessions of `dayfly-ssh`; [`net`] is how that node reaches the outside from a page: WebSockets and
+//! `fetch`; [`term`] carries bytes between a shell and a terminal.
+//!
+//! The other modules know of no browser: [`address`] makes the URLs that are dialled, [`progress`] follows a node's
+//! way into the tailnet, [`problem`] says what failed, and [`machine`] describes a machine. They are tested natively.
+
+pub mod address;
+pub mod machine;
+pub mod problem;
+pub mod progress;
+pub mod term;
+
+#[cfg(target_arch = "wasm32")]
+pub mod api;
+#[cfg(target_arch = "wasm32")]
+mod js;
+#[cfg(target_arch = "wasm32")]
+mod net;

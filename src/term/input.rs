@@ -28,13 +28,9 @@ pub enum TerminalEvent {
     },
 }
 
-/// What comes from a terminal, until this is dropped.
-pub struct TerminalInput {
-    queue: Rc<RefCell<Queue>>,
-    listeners: Vec<Disposable>,
-    _on_text: [Closure<dyn Fn(String)>; 2],
-    _on_size: Closure<dyn Fn(Size)>,
-}
+/// What is typed into a shell, from a terminal and from programs, and its size. Clones share what waits.
+#[derive(Clone, Debug, Default)]
+pub struct InputQueue(Rc<RefCell<Queue>>);
 
 #[derive(Debug, Default)]
 struct Queue {
@@ -44,24 +40,17 @@ struct Queue {
     waker: Option<Waker>,
 }
 
-impl TerminalInput {
-    /// Listen to this port.
-    #[must_use]
-    pub fn new(port: &TerminalPort) -> Self {
-        let queue = Rc::new(RefCell::new(Queue::default()));
-        let (typed, binary, sized) = (Rc::clone(&queue), Rc::clone(&queue), Rc::clone(&queue));
-        let on_data = Closure::new(move |text: String| Queue::data(&typed, text.into_bytes()));
-        // Mouse reports beyond column 95: each character is one byte, not UTF-8.
-        let on_binary = Closure::new(move |latin1: String| Queue::data(&binary, bytes_of(&latin1)));
-        let on_size = Closure::new(move |size: Size| {
-            Queue::push(&sized, TerminalEvent::Resize { cols: size.cols(), rows: size.rows() });
-        });
-        let listeners = vec![
-            port.on_data(on_data.as_ref().unchecked_ref()),
-            port.on_binary(on_binary.as_ref().unchecked_ref()),
-            port.on_resize(on_size.as_ref().unchecked_ref()),
-        ];
-        Self { queue, listeners, _on_text: [on_data, on_binary], _on_size: on_size }
+impl InputQueue {
+    /// Bytes for the shell. What is more than the limit allows is dropped.
+    pub fn write(&self, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            self.push(TerminalEvent::Data(bytes));
+        }
+    }
+
+    /// The terminal has another size.
+    pub fn resize(&self, cols: u32, rows: u32) {
+        self.push(TerminalEvent::Resize { cols, rows });
     }
 
     /// Wait for what comes next. What was typed meanwhile comes in one piece. Can be dropped while it waits.
@@ -69,9 +58,8 @@ impl TerminalInput {
         poll_fn(|context| self.poll_next(context)).await
     }
 
-    /// As [`Self::next`], for futures that wait for several things.
-    pub fn poll_next(&self, context: &Context<'_>) -> Poll<TerminalEvent> {
-        let mut queue = self.queue.borrow_mut();
+    fn poll_next(&self, context: &Context<'_>) -> Poll<TerminalEvent> {
+        let mut queue = self.0.borrow_mut();
         let Some(event) = queue.events.pop_front() else {
             queue.waker = Some(context.waker().clone());
             return Poll::Pending;
@@ -81,24 +69,10 @@ impl TerminalInput {
         }
         Poll::Ready(event)
     }
-}
 
-impl Drop for TerminalInput {
-    fn drop(&mut self) {
-        for listener in &self.listeners {
-            listener.dispose();
-        }
-    }
-}
-
-impl Queue {
-    fn data(queue: &RefCell<Self>, bytes: Vec<u8>) {
-        Self::push(queue, TerminalEvent::Data(bytes));
-    }
-
-    fn push(queue: &RefCell<Self>, event: TerminalEvent) {
+    fn push(&self, event: TerminalEvent) {
         let waker = {
-            let mut queue = queue.borrow_mut();
+            let mut queue = self.0.borrow_mut();
             if let TerminalEvent::Data(bytes) = &event {
                 if queue.length + bytes.len() > LIMIT {
                     return;
@@ -109,7 +83,7 @@ impl Queue {
                 (Some(TerminalEvent::Data(waiting)), TerminalEvent::Data(bytes)) => waiting.extend(bytes),
                 // Only the newest size matters.
                 (Some(last @ TerminalEvent::Resize { .. }), size @ TerminalEvent::Resize { .. }) => {
-                    *last = size
+                    *last = size;
                 }
                 (_, event) => queue.events.push_back(event),
             }
@@ -117,6 +91,39 @@ impl Queue {
         };
         if let Some(waker) = waker {
             waker.wake();
+        }
+    }
+}
+
+/// Puts what comes from a terminal into a queue, until this is dropped.
+pub struct TerminalInput {
+    listeners: Vec<Disposable>,
+    _on_text: [Closure<dyn Fn(String)>; 2],
+    _on_size: Closure<dyn Fn(Size)>,
+}
+
+impl TerminalInput {
+    /// Listen to this port.
+    #[must_use]
+    pub fn new(port: &TerminalPort, queue: &InputQueue) -> Self {
+        let (typed, binary, sized) = (queue.clone(), queue.clone(), queue.clone());
+        let on_data = Closure::new(move |text: String| typed.write(text.into_bytes()));
+        // Mouse reports beyond column 95: each character is one byte, not UTF-8.
+        let on_binary = Closure::new(move |latin1: String| binary.write(bytes_of(&latin1)));
+        let on_size = Closure::new(move |size: Size| sized.resize(size.cols(), size.rows()));
+        let listeners = vec![
+            port.on_data(on_data.as_ref().unchecked_ref()),
+            port.on_binary(on_binary.as_ref().unchecked_ref()),
+            port.on_resize(on_size.as_ref().unchecked_ref()),
+        ];
+        Self { listeners, _on_text: [on_data, on_binary], _on_size: on_size }
+    }
+}
+
+impl Drop for TerminalInput {
+    fn drop(&mut self) {
+        for listener in &self.listeners {
+            listener.dispose();
         }
     }
 }
@@ -131,11 +138,11 @@ mod tests {
     use super::*;
 
     fn pushed(events: impl IntoIterator<Item = TerminalEvent>) -> Vec<TerminalEvent> {
-        let queue = RefCell::new(Queue::default());
+        let queue = InputQueue::default();
         for event in events {
-            Queue::push(&queue, event);
+            queue.push(event);
         }
-        queue.into_inner().events.into()
+        queue.0.take().events.into()
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! The page makes the terminal (`www/src/term/view.ts`: xterm.js 6, its add-ons, and what is allowed through it) and
 //! passes a *port* to it, an object with the few methods of xterm.js' `Terminal` that carry bytes. Here is the other
 //! half: [`TerminalSink`] writes a shell's output to the port and waits where the terminal falls behind,
-//! [`TerminalInput`] takes what is typed and the size. Each way copies bytes between wasm and JavaScript once.
+//! [`TerminalInput`] puts what is typed and the size into an [`InputQueue`]. Each way copies bytes between wasm and JavaScript once.
 //!
 //! # `xterm-js-rs`
 //! The methods come from that crate (0.1.2) as far as it can drive today's terminal. What it could not do, and what
@@ -27,5 +27,5 @@ mod sink;
 
 pub use bindings::TerminalPort;
 pub use flow::{HIGH_WATER, LOW_WATER};
-pub use input::{TerminalEvent, TerminalInput};
+pub use input::{InputQueue, TerminalEvent, TerminalInput};
 pub use sink::TerminalSink;

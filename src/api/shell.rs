@@ -1,0 +1,250 @@
+//! A running shell: `Shell` of `www/src/dayfly.ts`.
+
+use std::cell::{Cell, RefCell};
+use std::future::pending;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dayfly_platform::task::spawn;
+use dayfly_platform::time::timeout;
+use dayfly_ssh::{Disconnect, ShellEvent, ShellReader, ShellWriter};
+use js_sys::{Promise, Uint8Array};
+use tokio::sync::{Notify, watch};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::future_to_promise;
+
+use super::objects;
+use super::ssh::Started;
+use crate::js;
+use crate::problem::of_disconnect;
+use crate::term::{InputQueue, TerminalEvent, TerminalInput, TerminalPort, TerminalSink};
+
+/// How long a server may take to answer the end of a shell.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// How long the last output may take to be shown. A terminal that is gone never shows it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// A running shell.
+#[wasm_bindgen]
+pub struct Shell {
+    link: Rc<Link>,
+    exit: Promise,
+}
+
+/// What a shell's task and its handles share.
+pub(super) struct Link {
+    host: String,
+    input: InputQueue,
+    /// The terminal that output goes to, once there is one.
+    output: RefCell<Option<TerminalSink>>,
+    attached: Notify,
+    terminal: RefCell<Option<TerminalInput>>,
+    size: Cell<(u32, u32)>,
+    closing: watch::Sender<bool>,
+    over: watch::Sender<bool>,
+}
+
+impl Link {
+    /// Ends the shell, if it has not ended.
+    pub(super) fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    /// Whether the shell and its connection are over.
+    pub(super) fn is_over(&self) -> bool {
+        *self.over.borrow()
+    }
+
+    /// Waits for that.
+    pub(super) async fn over(&self) {
+        // The sender is in `self`, so this can't fail.
+        let _ = self.over.subscribe().wait_for(|over| *over).await;
+    }
+
+    /// The terminal to write to, as soon as there is one.
+    async fn output(&self) -> TerminalSink {
+        loop {
+            if let Some(sink) = self.output.borrow().clone() {
+                return sink;
+            }
+            self.attached.notified().await;
+        }
+    }
+}
+
+/// How a shell ended.
+#[derive(Default)]
+struct Ending {
+    status: Option<u32>,
+    signal: Option<String>,
+    lost: Option<Disconnect>,
+}
+
+impl Shell {
+    /// A handle to a shell, and what else can end it.
+    pub(super) fn new(started: Started) -> (Self, Rc<Link>) {
+        let link = Rc::new(Link {
+            host: started.host,
+            input: InputQueue::default(),
+            output: RefCell::default(),
+            attached: Notify::new(),
+            terminal: RefCell::default(),
+            size: Cell::new((started.columns, started.rows)),
+            closing: watch::Sender::new(false),
+            over: watch::Sender::new(false),
+        });
+        let (session, shell, shared) = (started.session, started.shell, Rc::clone(&link));
+        let exit = future_to_promise(async move {
+            let (writer, reader) = shell.split();
+            let ending = run(&shared, &writer, reader).await;
+            shared.terminal.take();
+            let exit = ending.object(&shared);
+            // Nobody has to wait for the goodbye to know how it ended.
+            drop(spawn(async move {
+                session.close().await;
+                shared.over.send_replace(true);
+            }));
+            Ok(exit)
+        });
+        (Self { link: Rc::clone(&link), exit }, link)
+    }
+}
+
+#[wasm_bindgen]
+impl Shell {
+    /// Send input. Text goes as UTF-8.
+    pub fn write(&self, data: &JsValue) {
+        if let Some(text) = data.as_string() {
+            self.link.input.write(text.into_bytes());
+        } else if let Some(bytes) = data.dyn_ref::<Uint8Array>() {
+            self.link.input.write(bytes.to_vec());
+        }
+    }
+
+    /// The terminal has another size.
+    pub fn resize(&self, cols: u32, rows: u32) {
+        self.link.input.resize(cols, rows);
+    }
+
+    /// Connect a terminal both ways. Output waits until this is called.
+    pub fn attach(&self, terminal: TerminalPort) {
+        let link = &self.link;
+        if link.is_over() {
+            return;
+        }
+        *link.terminal.borrow_mut() = Some(TerminalInput::new(&terminal, &link.input));
+        let sink = TerminalSink::new(terminal);
+        let size = sink.size();
+        if link.size.get() != size {
+            link.input.resize(size.0, size.1);
+        }
+        *link.output.borrow_mut() = Some(sink);
+        link.attached.notify_one();
+    }
+
+    /// End the shell.
+    pub fn close(&self) {
+        self.link.close();
+    }
+
+    /// How it ended. Does not reject.
+    #[wasm_bindgen(getter)]
+    pub fn exit(&self) -> Promise {
+        self.exit.clone()
+    }
+}
+
+/// Carries bytes both ways until the shell ends or is to be ended.
+async fn run(link: &Link, writer: &ShellWriter, mut reader: ShellReader) -> Ending {
+    let mut ending = Ending::default();
+    let mut closing = link.closing.subscribe();
+    let ended = {
+        let output = pin!(carry_output(link, &mut reader, &mut ending));
+        let input = pin!(carry_input(link, writer));
+        tokio::select! {
+            biased;
+            () = output => true,
+            _ = closing.wait_for(|closing| *closing) => false,
+            () = input => true,
+        }
+    };
+    if ended {
+        let sink = link.output.borrow().clone();
+        if let Some(sink) = sink {
+            let _ = timeout(LAST_WORDS, sink.drained()).await;
+        }
+    } else {
+        let goodbye = async {
+            let _ = writer.close().await;
+            while let Some(event) = reader.next().await {
+                ending.take_in(event);
+            }
+        };
+        let _ = timeout(GOODBYE, goodbye).await;
+        // It was this side that closed it.
+        ending.lost = None;
+    }
+    ending
+}
+
+/// Output, no faster than the terminal takes it; returns when the shell has ended.
+async fn carry_output(link: &Link, reader: &mut ShellReader, ending: &mut Ending) {
+    loop {
+        let sink = link.output().await;
+        // First room, then output: so nothing is lost when this is dropped, and the server waits.
+        sink.ready().await;
+        let Some(event) = reader.next().await else { return };
+        if let Some(bytes) = ending.take_in(event) {
+            // A terminal that refuses is gone from the page. The shell goes on until it is closed.
+            let _ = sink.write(&bytes);
+        }
+    }
+}
+
+/// Input and sizes. Never returns: what ends the shell is told by its output.
+async fn carry_input(link: &Link, writer: &ShellWriter) {
+    loop {
+        let sent = match link.input.next().await {
+            TerminalEvent::Data(bytes) => writer.write(&bytes).await,
+            TerminalEvent::Resize { cols, rows } => {
+                link.size.set((cols, rows));
+                writer.resize(cols, rows, 0, 0).await
+            }
+        };
+        if sent.is_err() {
+            return pending().await;
+        }
+    }
+}
+
+impl Ending {
+    /// Takes in what an event says of the end; output is handed back.
+    fn take_in(&mut self, event: ShellEvent) -> Option<Bytes> {
+        match event {
+            ShellEvent::Data(bytes) | ShellEvent::ExtendedData(bytes) => return Some(bytes),
+            ShellEvent::ExitStatus(status) => self.status = Some(status),
+            ShellEvent::ExitSignal { name, .. } => self.signal = Some(name),
+            ShellEvent::Disconnected(reason) => self.lost = Some(reason),
+            _ => {}
+        }
+        None
+    }
+
+    /// An `Exit` of the page's API.
+    fn object(self, link: &Link) -> JsValue {
+        let exit = js::object([]);
+        if let Some(status) = self.status {
+            js::set(&exit, "status", &status.into());
+        }
+        if let Some(signal) = &self.signal {
+            js::set(&exit, "signal", &signal.as_str().into());
+        }
+        // A shell that has told its status has ended by itself, however the connection went then.
+        if let (Some(reason), None, None) = (&self.lost, self.status, &self.signal) {
+            js::set(&exit, "error", &objects::problem(&of_disconnect(reason, &link.host)));
+        }
+        exit
+    }
+}

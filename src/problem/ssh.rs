@@ -1,0 +1,245 @@
+//! SSH: from the server's greeting to a shell, and how a shell is lost.
+
+use dayfly_ssh::{ConnectError, Disconnect, Method, OpenError, Step};
+
+use super::{Problem, says};
+
+/// Why there is no SSH session with `host` as `user`.
+#[must_use]
+pub fn of_connect(error: &ConnectError, host: &str, user: &str) -> Problem {
+    let seen = error.to_string();
+    let step = step_of(error);
+    let (what, todo) = match error {
+        ConnectError::VersionExchange { .. } => (
+            format!("What answers on port 22 of {host} is not an SSH server."),
+            "Check what listens there, or turn on Tailscale SSH: tailscale set --ssh",
+        ),
+        ConnectError::NoCommonAlgorithm { kind, .. } => (
+            format!("{host} offers no {kind} algorithm that is safe to use."),
+            "Update the SSH server there, or turn on Tailscale SSH.",
+        ),
+        ConnectError::NoStrictKex { .. } => {
+            (format!("The SSH server of {host} is too old to be safe."), "Update it.")
+        }
+        ConnectError::Kex(_) => (format!("{host} and this page could not agree on keys."), "Try again."),
+        ConnectError::HostKeysUnusable { .. } => (
+            format!("The host keys that {host} publishes can't be checked here."),
+            "Give the machine an Ed25519 or ECDSA host key, and restart its tailscaled.",
+        ),
+        ConnectError::HostKeyMismatch { expected, got } => {
+            return Problem::new(
+                step,
+                format!("This is not the {host} that the tailnet knows."),
+                format!("published {}; received {} {}", expected.join(", "), got.algorithm, got.fingerprint),
+                "Do not log in. Somebody may be in its place, or it was set up anew and has not told the control \
+                 server yet. Nothing was sent to it.",
+            );
+        }
+        ConnectError::HostKeyRefused { .. } => (
+            format!("You refused the host key of {host}."),
+            "Compare it with the machine's own (ssh-keygen -l -f /etc/ssh/ssh_host_ed25519_key.pub), and try again.",
+        ),
+        ConnectError::Denied { banner, methods } => return denied(banner, methods, host, user),
+        ConnectError::AuthExhausted { banner, methods, attempts } => {
+            return exhausted(banner, methods, *attempts, host, user);
+        }
+        ConnectError::PasswordChangeRequired => (
+            format!("{host} wants {user} to change the password first."),
+            "Change it on the machine itself, then connect again.",
+        ),
+        ConnectError::Disconnected { .. } => {
+            (format!("{host} ended the connection."), "Look into the SSH server's log there.")
+        }
+        ConnectError::Flooded { .. } => {
+            (format!("{host} sent far more than an SSH server does."), "Check what listens on its port 22.")
+        }
+        ConnectError::Timeout { .. } => (
+            format!("The SSH server of {host} does not answer."),
+            "Try again; look at the machine if that does not help.",
+        ),
+        ConnectError::Stream { .. } => {
+            (format!("The connection to {host} broke while logging in."), "Try again.")
+        }
+        _ => (format!("No SSH session with {host} came about."), "Try again."),
+    };
+    Problem::new(step, what, seen, todo)
+}
+
+fn step_of(error: &ConnectError) -> &'static str {
+    let of = |step: &Step| match step {
+        Step::Authentication => "auth",
+        Step::VersionExchange | Step::KeyExchange => "ssh",
+    };
+    match error {
+        ConnectError::HostKeysUnusable { .. }
+        | ConnectError::HostKeyMismatch { .. }
+        | ConnectError::HostKeyRefused { .. } => "host-key",
+        ConnectError::Denied { .. }
+        | ConnectError::AuthExhausted { .. }
+        | ConnectError::PasswordChangeRequired => "auth",
+        ConnectError::Disconnected { step, .. }
+        | ConnectError::Timeout { step, .. }
+        | ConnectError::Stream { step, .. } => of(step),
+        _ => "ssh",
+    }
+}
+
+/// The server named nothing to try. Tailscale SSH says why in a banner (Tailscale `ssh/tailssh/tailssh.go`).
+fn denied(banner: &str, methods: &[&str], host: &str, user: &str) -> Problem {
+    let reason = banner.trim();
+    let (what, todo) = if says(reason, &["policy does not permit", "access denied"]) {
+        (
+            format!("The tailnet's policy does not let you into {host} as {user}."),
+            "Ask the tailnet's administrator for an `ssh` rule of the policy, or try another user.",
+        )
+    } else if says(reason, &["look up local user", "unknown user", "user does not exist"]) {
+        (format!("There is no user {user} on {host}."), "Try another user, for instance root.")
+    } else if methods.is_empty() {
+        (
+            format!("{host} does not let {user} in."),
+            "Check the user's name, and what the machine's administrator allows.",
+        )
+    } else {
+        (
+            format!("{host} wants a proof of who you are that this page can't give."),
+            "Allow public keys, passwords or keyboard-interactive in its SSH server, or turn on Tailscale SSH.",
+        )
+    };
+    let seen = match (reason.is_empty(), methods.is_empty()) {
+        (false, _) => reason.to_owned(),
+        (true, false) => format!("it accepts {}", methods.join(", ")),
+        (true, true) => "it refused without a reason".to_owned(),
+    };
+    Problem::new("auth", what, seen, todo)
+}
+
+fn exhausted(banner: &str, methods: &[Method], attempts: u32, host: &str, user: &str) -> Problem {
+    let names: Vec<_> = methods
+        .iter()
+        .map(|method| match method {
+            Method::PublicKey => "public key",
+            Method::KeyboardInteractive => "keyboard-interactive",
+            Method::Password => "password",
+        })
+        .collect();
+    let mut seen = match attempts {
+        0 => format!("it accepts {}, and none was given", names.join(", ")),
+        1 => format!("one attempt was refused; it accepts {}", names.join(", ")),
+        _ => format!("{attempts} attempts were refused; it accepts {}", names.join(", ")),
+    };
+    if !banner.trim().is_empty() {
+        seen = format!("{seen}; {}", banner.trim());
+    }
+    Problem::new(
+        "auth",
+        format!("{host} did not accept who you are as {user}."),
+        seen,
+        "Try again with another key or password, or turn on Tailscale SSH there, which asks for neither.",
+    )
+}
+
+/// Why no shell was started in a session.
+#[must_use]
+pub fn of_open(error: &OpenError, host: &str, user: &str) -> Problem {
+    let (what, todo) = match error {
+        OpenError::ChannelRefused(_) => (
+            format!("{host} opens no further session."),
+            "End another one, or raise MaxSessions of its SSH server.",
+        ),
+        OpenError::PtyRefused => {
+            (format!("{host} gives {user} no terminal."), "Check PermitTTY of its SSH server.")
+        }
+        OpenError::StartRefused => {
+            (format!("{host} does not start a shell for {user}."), "Check the user's login shell there.")
+        }
+        OpenError::Timeout(_) => (format!("{host} does not start the shell."), "Try again."),
+        OpenError::Disconnected(reason) => return of_disconnect(reason, host),
+        _ => (format!("No shell was started on {host}."), "Try again."),
+    };
+    Problem::new("shell", what, error.to_string(), todo)
+}
+
+/// How a session was lost.
+#[must_use]
+pub fn of_disconnect(reason: &Disconnect, host: &str) -> Problem {
+    let (step, what, todo) = match reason {
+        Disconnect::Local => ("shell", format!("The session with {host} was closed."), "Connect again."),
+        Disconnect::Peer { .. } => ("shell", format!("{host} ended the session."), "Connect again."),
+        Disconnect::Protocol(_) => (
+            "ssh",
+            format!("The session with {host} was given up."),
+            "Something sent what an SSH server does not: connect again, and report it if it stays.",
+        ),
+        _ => (
+            "tcp",
+            format!("The connection to {host} was lost."),
+            "Connect again. The machine, its relay or this network may have gone.",
+        ),
+    };
+    Problem::new(step, what, reason.to_string(), todo)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use dayfly_ssh::HostKey;
+
+    use super::*;
+
+    fn denied(banner: &str) -> Problem {
+        of_connect(&ConnectError::Denied { banner: banner.to_owned(), methods: Vec::new() }, "web", "bob")
+    }
+
+    #[test]
+    fn tailscale_ssh_says_why_it_denies() {
+        let policy = denied("tailscale: tailnet policy does not permit you to SSH to this node\n");
+        assert_eq!(policy.what, "The tailnet's policy does not let you into web as bob.");
+        assert_eq!(policy.seen, "tailscale: tailnet policy does not permit you to SSH to this node");
+        assert_eq!(policy.step, "auth");
+        let nobody = denied("tailscale: failed to look up local user \"bob\"\n");
+        assert_eq!(nobody.what, "There is no user bob on web.");
+        assert_eq!(denied("").what, "web does not let bob in.");
+    }
+
+    #[test]
+    fn a_false_host_key_is_told_with_both_keys() {
+        let got = HostKey {
+            host: "web".to_owned(),
+            algorithm: "ssh-ed25519".to_owned(),
+            fingerprint: "SHA256:b".to_owned(),
+            openssh: String::new(),
+        };
+        let error = ConnectError::HostKeyMismatch { expected: vec!["SHA256:a".to_owned()], got };
+        let problem = of_connect(&error, "web", "root");
+        assert_eq!(problem.step, "host-key");
+        assert_eq!(problem.seen, "published SHA256:a; received ssh-ed25519 SHA256:b");
+    }
+
+    #[test]
+    fn a_silent_server_is_told_by_its_step() {
+        let timeout = |step| ConnectError::Timeout { step, after: Duration::from_secs(15) };
+        assert_eq!(of_connect(&timeout(Step::VersionExchange), "web", "root").step, "ssh");
+        assert_eq!(of_connect(&timeout(Step::Authentication), "web", "root").step, "auth");
+    }
+
+    #[test]
+    fn a_lost_connection_is_not_an_ended_one() {
+        let lost = of_disconnect(&Disconnect::Stream("reset".to_owned()), "web");
+        let ended = of_disconnect(&Disconnect::Peer { reason: 11, text: "bye".to_owned() }, "web");
+        assert_ne!(lost.what, ended.what);
+        assert!(ended.seen.contains("bye"));
+        assert_eq!(of_open(&OpenError::Disconnected(Disconnect::Local), "web", "root").step, "shell");
+    }
+
+    #[test]
+    fn credentials_that_ran_out_are_counted() {
+        let error = ConnectError::AuthExhausted {
+            banner: String::new(),
+            methods: vec![Method::PublicKey, Method::Password],
+            attempts: 3,
+        };
+        let problem = of_connect(&error, "web", "root");
+        assert_eq!(problem.seen, "3 attempts were refused; it accepts public key, password");
+    }
+}
