@@ -1,1 +1,449 @@
+//! Whole nodes with a coordination server and relays in memory, on a clock that stands still while anything can still
+//! happen.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use dayfly_platform::random::SystemRng;
+use dayfly_platform::{BoxByteStream, BoxFuture};
+use dayfly_wire::control::{
+    DerpMap, DerpNode, DerpRegion, FilterRule, IpPrefix, MapResponse, NetPortRange, Node as MapNode,
+    PortRange, RegisterResponse,
+};
+use dayfly_wire::derp::{self, Decoded, Frame, PeerGoneReason, Receiver, ServerInfo};
+use dayfly_wire::key::{DiscoPublic, NodePrivate, NodePublic};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::*;
+use crate::control::tests::server::{Incoming, Map, Server};
+use crate::{DerpAddress, DialError};
+
+const PORT: u16 = 22;
+
+/// The relays of the test, by region.
+#[derive(Clone, Default)]
+struct Relays(Arc<Mutex<HashMap<u32, Region>>>);
+
+#[derive(Default)]
+struct Region {
+    clients: HashMap<NodePublic, mpsc::UnboundedSender<Vec<u8>>>,
+    down: bool,
+    dials: usize,
+}
+
+impl Relays {
+    fn set_down(&self, region: u32, down: bool) {
+        let mut relays = self.0.lock().unwrap();
+        let region = relays.entry(region).or_default();
+        region.down = down;
+        if down {
+            region.clients.clear();
+        }
+    }
+
+    fn dials(&self, region: u32) -> usize {
+        self.0.lock().unwrap().get(&region).map_or(0, |region| region.dials)
+    }
+
+    async fn serve(self, region: u32, mut stream: DuplexStream) -> Option<()> {
+        let server = NodePrivate::generate(&mut SystemRng);
+        let mut out = Vec::new();
+        derp::put_server_key(&mut out, &server.public());
+        stream.write_all(&out).await.ok()?;
+        let (outbox, mut inbox) = mpsc::unbounded_channel::<Vec<u8>>();
+        let (mut bytes, mut me) = (Vec::new(), None);
+        let mut chunk = vec![0; 4096];
+        // Kept until the client has greeted; then the region holds the only one, so that it can hang up.
+        let mut greeting = Some(outbox);
+        loop {
+            tokio::select! {
+                read = stream.read(&mut chunk) => match read.ok()? {
+                    0 => return None,
+                    read => bytes.extend_from_slice(&chunk[..read]),
+                },
+                frame = inbox.recv() => stream.write_all(&frame?).await.ok()?,
+            }
+            let mut done = 0;
+            while let Some(Decoded { frame, consumed }) =
+                derp::decode(&bytes[done..], Receiver::Server).unwrap()
+            {
+                done += consumed;
+                let mut out = Vec::new();
+                match frame {
+                    Frame::ClientInfo { key, .. } => {
+                        me = Some(key);
+                        let info = ServerInfo::default();
+                        derp::put_server_info(&mut out, &server.shared(&key), &info, &mut SystemRng).unwrap();
+                        let outbox = greeting.take()?;
+                        self.0.lock().unwrap().entry(region).or_default().clients.insert(key, outbox);
+                    }
+                    Frame::Ping(payload) => derp::put_pong(&mut out, payload),
+                    Frame::SendPacket { dst, data } => {
+                        let relays = self.0.lock().unwrap();
+                        match relays.get(&region).and_then(|region| region.clients.get(&dst)) {
+                            Some(peer) => {
+                                let mut packet = Vec::new();
+                                derp::put_recv_packet(&mut packet, &me?, data).unwrap();
+                                let _ = peer.send(packet);
+                            }
+                            None => derp::put_peer_gone(&mut out, &dst, PeerGoneReason::NOT_HERE),
+                        }
+                    }
+                    _ => {}
+                }
+                stream.write_all(&out).await.ok()?;
+            }
+            bytes.drain(..done);
+        }
+    }
+}
+
+struct TestDialer {
+    server: Server,
+    relays: Relays,
+}
+
+impl Dialer for TestDialer {
+    fn control_key(&self, url: &str, version: u16) -> BoxFuture<Result<Vec<u8>, DialError>> {
+        self.server.control_key(url, version)
+    }
+
+    fn control(&self, url: &str, initiation: &[u8; 101]) -> BoxFuture<Result<BoxByteStream, DialError>> {
+        self.server.control(url, initiation)
+    }
+
+    fn derp(&self, address: &DerpAddress) -> BoxFuture<Result<BoxByteStream, DialError>> {
+        let (relays, region) = (self.relays.clone(), address.region);
+        assert_eq!((address.host.as_str(), address.port), (format!("derp{region}.test").as_str(), 443));
+        Box::pin(async move {
+            {
+                let mut regions = relays.0.lock().unwrap();
+                let entry = regions.entry(region).or_default();
+                entry.dials += 1;
+                if entry.down {
+                    let (url, reason) = (format!("wss://derp{region}.test/derp"), "refused".to_owned());
+                    return Err(DialError::Unreachable { url, reason });
+                }
+            }
+            let (node, relay) = tokio::io::duplex(1 << 20);
+            drop(tokio::spawn(relays.serve(region, relay)));
+            Ok(Box::new(node) as BoxByteStream)
+        })
+    }
+}
+
+/// A node and its coordination server.
+struct Member {
+    node: Node,
+    events: mpsc::Receiver<NodeEvent>,
+    requests: mpsc::Receiver<Incoming>,
+    map: Option<Map>,
+    key: NodePublic,
+    disco: DiscoPublic,
+}
+
+impl Member {
+    /// Starts a node and lets it in.
+    async fn start(relays: &Relays) -> Self {
+        let (server, requests) = Server::new();
+        let options = NodeOptions {
+            control_url: "https://control.test".to_owned(),
+            control_key: Some(server.public_key()),
+            auth_key: Some("key".to_owned().into()),
+            hostinfo: Hostinfo::default(),
+            ephemeral: true,
+        };
+        let (node, events) = Node::start(Arc::new(TestDialer { server, relays: relays.clone() }), options);
+        let (key, disco) = (NodePublic::default(), DiscoPublic::default());
+        let mut member = Self { node, events, requests, map: None, key, disco };
+        let request = member.requests.recv().await.unwrap();
+        assert_eq!(request.body["Ephemeral"], true);
+        member.key = request.body["NodeKey"].as_str().unwrap().parse().unwrap();
+        let accepted = RegisterResponse { machine_authorized: true, ..RegisterResponse::default() };
+        request.register(&accepted);
+        while member.map.is_none() {
+            let request = member.requests.recv().await.unwrap();
+            if request.is_stream() {
+                member.disco = request.body["DiscoKey"].as_str().unwrap().parse().unwrap();
+                member.map = Some(request.map());
+            } else {
+                request.answer(200, "");
+            }
+        }
+        member
+    }
+
+    fn entry(&self, index: u8, region: u32) -> MapNode {
+        MapNode {
+            id: i64::from(index) + 1,
+            name: format!("node{index}.tail.test."),
+            key: self.key,
+            disco_key: self.disco,
+            addresses: vec![IpPrefix::host([100, 64, 0, index + 1].into())],
+            home_derp: region,
+            online: Some(true),
+            machine_authorized: true,
+            ..MapNode::default()
+        }
+    }
+
+    fn send(&mut self, message: &MapResponse) {
+        self.map.as_mut().unwrap().send(message);
+    }
+
+    /// Lets so many minutes pass, in which the coordination server says that it is there.
+    async fn idle(&mut self, minutes: u32) {
+        for _ in 0..minutes {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            self.map.as_mut().unwrap().keep_alive();
+        }
+    }
+
+    /// The next event that `pick` takes.
+    async fn event<T>(&mut self, mut pick: impl FnMut(&NodeEvent) -> Option<T>) -> T {
+        loop {
+            let event = self.events.recv().await.expect("the node goes on");
+            if let Some(picked) = pick(&event) {
+                return picked;
+            }
+        }
+    }
+
+    async fn running(&mut self) {
+        self.event(|event| matches!(event, NodeEvent::Running).then_some(())).await;
+    }
+
+    /// The home region that it tells the coordination server.
+    async fn told_home(&mut self) -> u64 {
+        loop {
+            let request = self.requests.recv().await.unwrap();
+            let home = request.body["Hostinfo"]["NetInfo"]["PreferredDERP"].as_u64();
+            request.answer(200, "");
+            if let Some(home) = home {
+                return home;
+            }
+        }
+    }
+
+    fn listen(&self) -> TcpStream {
+        let shared = &self.node.inner.shared;
+        let handle = shared.with(|tunnel, _| tunnel.listen(PORT));
+        TcpStream::new(Arc::clone(shared), handle)
+    }
+}
+
+fn derp_map(regions: &[u32]) -> DerpMap {
+    let region = |id: u32| DerpRegion {
+        region_id: id,
+        region_code: format!("r{id}"),
+        nodes: vec![DerpNode { host_name: format!("derp{id}.test"), region_id: id, ..DerpNode::default() }],
+        ..DerpRegion::default()
+    };
+    let regions: BTreeMap<_, _> = regions.iter().map(|&id| (id, Some(region(id)))).collect();
+    DerpMap { regions: Some(regions), ..DerpMap::default() }
+}
+
+fn open_filter() -> Vec<FilterRule> {
+    let any = NetPortRange { ip: "*".to_owned(), ports: PortRange { first: 0, last: 65535 } };
+    vec![FilterRule { src_ips: vec!["*".to_owned()], dst_ports: vec![any], ip_proto: Vec::new() }]
+}
+
+/// Two nodes that know each other, the first at home in one region and the second in another.
+async fn pair(relays: &Relays, homes: [u32; 2]) -> [Member; 2] {
+    let mut members = [Member::start(relays).await, Member::start(relays).await];
+    let entries = [members[0].entry(0, homes[0]), members[1].entry(1, homes[1])];
+    for index in 0..2 {
+        let message = MapResponse {
+            node: Some(Box::new(entries[index].clone())),
+            peers: vec![entries[1 - index].clone()],
+            derp_map: Some(derp_map(&[homes[index]])),
+            packet_filter: Some(open_filter()),
+            ..MapResponse::default()
+        };
+        members[index].send(&message);
+        members[index].running().await;
+        assert_eq!(members[index].told_home().await, u64::from(homes[index]));
+        // Now it may learn of the others.
+        let message =
+            MapResponse { derp_map: Some(derp_map(&[homes[0], homes[1]])), ..MapResponse::default() };
+        members[index].send(&message);
+        members[index].event(|event| matches!(event, NodeEvent::MapChanged).then_some(())).await;
+    }
+    members
+}
+
+async fn exchange(from: &mut TcpStream, to: &mut TcpStream, text: &[u8]) {
+    from.write_all(text).await.unwrap();
+    let mut read = vec![0; text.len()];
+    to.read_exact(&mut read).await.unwrap();
+    assert_eq!(read, text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_nodes_connect_by_name_each_at_home_in_another_region() {
+    for homes in [[1, 1], [1, 2]] {
+        let relays = Relays::default();
+        let [near, far] = pair(&relays, homes).await;
+        let mut server = far.listen();
+        let mut steps = Vec::new();
+        let mut client = near.node.connect("node1", PORT, |step| steps.push(step)).await.unwrap();
+        assert_eq!(steps.first(), Some(&ConnectStep::Relay));
+        exchange(&mut client, &mut server, b"there").await;
+        exchange(&mut server, &mut client, b"and back").await;
+        exchange(&mut client, &mut server, &vec![7; 5 << 20][..700_000]).await;
+        let status = near.node.status();
+        assert_eq!(status.home, Some(homes[0]));
+        assert!(status.peers.iter().any(|peer| peer.name == "node1" && peer.has_session), "{status:?}");
+        client.shutdown().await.unwrap();
+        assert_eq!(server.read(&mut [0; 8]).await.unwrap(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_goes_on_after_its_relay_was_away() {
+    let relays = Relays::default();
+    let [mut near, far] = pair(&relays, [1, 1]).await;
+    let mut server = far.listen();
+    let mut client = near.node.connect("node1.tail.test", PORT, |_| {}).await.unwrap();
+    exchange(&mut client, &mut server, b"before").await;
+    relays.set_down(1, true);
+    near.event(|event| {
+        matches!(event, NodeEvent::Relay { region: 1, state: RelayState::Failed { .. }, .. }).then_some(())
+    })
+    .await;
+    client.write_all(b"meanwhile").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    relays.set_down(1, false);
+    let mut read = [0; 9];
+    server.read_exact(&mut read).await.unwrap();
+    assert_eq!(&read, b"meanwhile");
+    exchange(&mut server, &mut client, b"after").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_region_that_answers_becomes_home() {
+    let relays = Relays::default();
+    relays.set_down(1, true);
+    let mut member = Member::start(&relays).await;
+    let message = MapResponse {
+        node: Some(Box::new(member.entry(0, 0))),
+        derp_map: Some(derp_map(&[1, 2])),
+        ..MapResponse::default()
+    };
+    member.send(&message);
+    member.running().await;
+    assert_eq!(member.node.status().home, Some(2));
+    assert_eq!(member.told_home().await, 2);
+    // When that one is gone for good, the other one takes over.
+    relays.set_down(1, false);
+    relays.set_down(2, true);
+    while member.told_home().await != 1 {}
+    assert_eq!(member.node.status().home, Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_region_that_is_no_longer_used_is_closed_and_home_is_not() {
+    let relays = Relays::default();
+    let [mut near, far] = pair(&relays, [1, 2]).await;
+    let mut server = far.listen();
+    let mut client = near.node.connect("node1", PORT, |_| {}).await.unwrap();
+    exchange(&mut client, &mut server, b"x").await;
+    drop((client, server));
+    near.event(|event| {
+        matches!(event, NodeEvent::Relay { region: 2, state: RelayState::Closed, .. }).then_some(())
+    })
+    .await;
+    assert_eq!(near.node.status().relays.iter().map(|relay| relay.region).collect::<Vec<_>>(), [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_way_to_fail_has_its_error() {
+    let relays = Relays::default();
+    let [mut near, far] = pair(&relays, [1, 2]).await;
+    let error = near.node.connect("nowhere", PORT, |_| {}).await.unwrap_err();
+    assert!(matches!(error, TcpError::Resolve(_)), "{error}");
+
+    // Nothing listens.
+    let error = near.node.connect("node1", PORT, |_| {}).await.unwrap_err();
+    assert!(matches!(&error, TcpError::Refused { host, port: PORT } if host == "node1"), "{error}");
+
+    // It is gone, and the coordination server says so.
+    let offline = MapResponse { online_change: BTreeMap::from([(2, false)]), ..MapResponse::default() };
+    near.send(&offline);
+    near.event(|event| matches!(event, NodeEvent::MapChanged).then_some(())).await;
+    drop(far);
+    near.idle(4).await;
+    let start = Instant::now();
+    let error = near.node.connect("node1", PORT, |_| {}).await.unwrap_err();
+    assert!(matches!(&error, TcpError::Offline { host, .. } if host == "node1"), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(5));
+
+    // It is gone, and the coordination server does not know.
+    let online = MapResponse { online_change: BTreeMap::from([(2, true)]), ..MapResponse::default() };
+    near.send(&online);
+    near.event(|event| matches!(event, NodeEvent::MapChanged).then_some(())).await;
+    let error = near.node.connect("node1", PORT, |_| {}).await.unwrap_err();
+    assert!(matches!(&error, TcpError::NoHandshake { host, .. } if host == "node1"), "{error}");
+
+    // Its relay is down.
+    near.idle(4).await;
+    relays.set_down(2, true);
+    let error = near.node.connect("node1", PORT, |_| {}).await.unwrap_err();
+    let TcpError::Relay { region: 2, code, error, .. } = &error else { panic!("{error}") };
+    assert!(code == "r2" && error.contains("derp2.test"), "{code} {error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_whose_key_has_expired_is_not_tried() {
+    let relays = Relays::default();
+    let [mut near, far] = pair(&relays, [1, 1]).await;
+    let expired = MapNode { expired: true, ..far.entry(1, 1) };
+    near.send(&MapResponse { peers_changed: vec![expired], ..MapResponse::default() });
+    near.event(|event| matches!(event, NodeEvent::MapChanged).then_some(())).await;
+    let error = near.node.connect("node1", PORT, |_| {}).await.unwrap_err();
+    assert!(matches!(error, TcpError::Expired { .. }), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn logging_out_ends_everything() {
+    let relays = Relays::default();
+    let [mut near, far] = pair(&relays, [1, 1]).await;
+    let _server = far.listen();
+    let mut client = near.node.connect("node1", PORT, |_| {}).await.unwrap();
+    let node = near.node.clone();
+    let logout = tokio::spawn(async move { node.logout().await });
+    loop {
+        let request = near.requests.recv().await.unwrap();
+        if request.path != "/machine/register" {
+            request.answer(200, "");
+            continue;
+        }
+        assert_eq!(request.body["Expiry"], "1970-01-01T00:02:03Z", "{}", request.body);
+        request.register(&RegisterResponse::default());
+        break;
+    }
+    logout.await.unwrap().unwrap();
+    near.event(|event| matches!(event, NodeEvent::LoggedOut).then_some(())).await;
+    assert!(client.read(&mut [0; 8]).await.is_err());
+    let error = near.node.connect("node1", PORT, |_| {}).await.unwrap_err();
+    assert!(matches!(error, TcpError::Ended), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_node_closes_its_relays() {
+    let relays = Relays::default();
+    let [near, _far] = pair(&relays, [1, 1]).await;
+    let key = near.key;
+    let before = relays.dials(1);
+    drop(near);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(relays.dials(1), before, "nothing is dialled any more");
+    let connected: HashSet<_> = {
+        let regions = relays.0.lock().unwrap();
+        regions[&1].clients.iter().filter(|(_, outbox)| !outbox.is_closed()).map(|(key, _)| *key).collect()
+    };
+    assert!(!connected.contains(&key));
+}

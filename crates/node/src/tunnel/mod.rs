@@ -391,6 +391,12 @@ impl Tunnel {
         Some(handle)
     }
 
+    /// Waits for a TCP connection to `port`.
+    #[cfg(test)]
+    pub(crate) fn listen(&mut self, port: u16) -> SocketHandle {
+        self.stack.listen(port)
+    }
+
     /// Whether a TCP connection is open.
     pub(crate) fn poll_connected(
         &mut self,

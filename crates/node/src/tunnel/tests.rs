@@ -233,7 +233,7 @@ impl World {
     }
 
     fn listen(&mut self) -> SocketHandle {
-        self.sides[1].tunnel.stack.listen(PORT)
+        self.sides[1].tunnel.listen(PORT)
     }
 
     fn connect(&mut self, to: IpAddr) -> Result<SocketHandle, TcpFault> {

@@ -1,6 +1,6 @@
 //! Sessions against a server in memory, on a clock that stands still while anything can still happen.
 
-mod server;
+pub(crate) mod server;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

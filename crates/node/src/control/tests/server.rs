@@ -22,37 +22,37 @@ use crate::{DerpAddress, DialError, Dialer};
 
 /// The dialer of the node under test, and the server behind it.
 #[derive(Clone)]
-pub(super) struct Server {
+pub(crate) struct Server {
     key: MachinePrivate,
-    pub(super) key_fetches: Arc<AtomicUsize>,
-    pub(super) dials: Arc<AtomicUsize>,
+    pub(crate) key_fetches: Arc<AtomicUsize>,
+    pub(crate) dials: Arc<AtomicUsize>,
     /// What the next dials fail with.
-    pub(super) failures: Arc<Mutex<VecDeque<DialError>>>,
+    pub(crate) failures: Arc<Mutex<VecDeque<DialError>>>,
     /// What goes ahead of HTTP/2.
-    pub(super) early: Option<Vec<u8>>,
+    pub(crate) early: Option<Vec<u8>>,
     requests: mpsc::Sender<Incoming>,
 }
 
 /// A request of the node.
-pub(super) struct Incoming {
-    pub(super) path: String,
-    pub(super) machine: MachinePublic,
-    pub(super) body: Value,
+pub(crate) struct Incoming {
+    pub(crate) path: String,
+    pub(crate) machine: MachinePublic,
+    pub(crate) body: Value,
     /// The body as it came.
-    pub(super) raw: Vec<u8>,
+    pub(crate) raw: Vec<u8>,
     respond: SendResponse<Bytes>,
     /// Ends the connection that it came by.
-    pub(super) hang_up: Arc<Mutex<Option<oneshot::Sender<()>>>>,
+    pub(crate) hang_up: Arc<Mutex<Option<oneshot::Sender<()>>>>,
 }
 
 /// A map stream of the server.
-pub(super) struct Map {
+pub(crate) struct Map {
     stream: SendStream<Bytes>,
     hang_up: Arc<Mutex<Option<oneshot::Sender<()>>>>,
 }
 
 impl Server {
-    pub(super) fn new() -> (Self, mpsc::Receiver<Incoming>) {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Incoming>) {
         let (requests, receiver) = mpsc::channel(16);
         let server = Self {
             key: MachinePrivate::generate(&mut SystemRng),
@@ -65,11 +65,11 @@ impl Server {
         (server, receiver)
     }
 
-    pub(super) fn public_key(&self) -> MachinePublic {
+    pub(crate) fn public_key(&self) -> MachinePublic {
         self.key.public()
     }
 
-    pub(super) fn fail_next(&self, error: DialError) {
+    pub(crate) fn fail_next(&self, error: DialError) {
         self.failures.lock().unwrap().push_back(error);
     }
 
@@ -147,30 +147,30 @@ impl Dialer for Server {
 }
 
 impl Incoming {
-    pub(super) fn is_stream(&self) -> bool {
+    pub(crate) fn is_stream(&self) -> bool {
         self.body["Stream"] == true
     }
 
     /// Answers with a status and a body.
-    pub(super) fn answer(mut self, status: u16, body: impl Into<Bytes>) {
+    pub(crate) fn answer(mut self, status: u16, body: impl Into<Bytes>) {
         let response = Response::builder().status(status).body(()).unwrap();
         self.respond.send_response(response, false).unwrap().send_data(body.into(), true).unwrap();
     }
 
     /// Answers a registration.
-    pub(super) fn register(self, response: &RegisterResponse) {
+    pub(crate) fn register(self, response: &RegisterResponse) {
         assert_eq!(self.path, "/machine/register");
         let body = serde_json::to_vec(response).unwrap();
         self.answer(200, body);
     }
 
-    pub(super) fn too_many(mut self, retry_after: &str) {
+    pub(crate) fn too_many(mut self, retry_after: &str) {
         let response = Response::builder().status(429).header("retry-after", retry_after).body(()).unwrap();
         self.respond.send_response(response, true).unwrap();
     }
 
     /// Opens the map stream.
-    pub(super) fn map(mut self) -> Map {
+    pub(crate) fn map(mut self) -> Map {
         assert!(self.is_stream(), "{}", self.body);
         let response = Response::builder().status(200).body(()).unwrap();
         let stream = self.respond.send_response(response, false).unwrap();
@@ -179,27 +179,27 @@ impl Incoming {
 }
 
 impl Map {
-    pub(super) fn send(&mut self, message: &MapResponse) {
+    pub(crate) fn send(&mut self, message: &MapResponse) {
         let mut bytes = Vec::new();
         write_map_frame(message, &mut bytes).unwrap();
         self.raw(bytes);
     }
 
-    pub(super) fn raw(&mut self, bytes: Vec<u8>) {
+    pub(crate) fn raw(&mut self, bytes: Vec<u8>) {
         self.stream.send_data(bytes.into(), false).unwrap();
     }
 
-    pub(super) fn keep_alive(&mut self) {
+    pub(crate) fn keep_alive(&mut self) {
         self.send(&MapResponse { keep_alive: true, ..MapResponse::default() });
     }
 
-    pub(super) fn first(&mut self) {
+    pub(crate) fn first(&mut self) {
         let node = Node { id: 1, name: "page.tail.test.".to_owned(), ..Node::default() };
         self.send(&MapResponse { node: Some(Box::new(node)), ..MapResponse::default() });
     }
 
     /// Drops the connection that the stream is on.
-    pub(super) fn hang_up(self) {
+    pub(crate) fn hang_up(self) {
         self.hang_up.lock().unwrap().take().unwrap().send(()).unwrap();
     }
 }
