@@ -508,3 +508,32 @@ fn progress_is_told_once() {
     assert_eq!(world.sides[0].tunnel.poll_event(), Some(TunnelEvent::Progress));
     assert_eq!(world.sides[0].tunnel.poll_event(), None);
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    /// A peer is authenticated, and may still send anything.
+    #[test]
+    fn any_packet_of_a_peer_is_taken_without_harm(
+        packets in proptest::collection::vec((0..4_u8, proptest::prelude::any::<u8>(), proptest::collection::vec(proptest::prelude::any::<u8>(), 0..80)), 1..40),
+    ) {
+        let mut world = World::connected(open_filter());
+        let listener = world.listen();
+        let handle = world.connect(address(1)).unwrap();
+        let from = world.sides[0].key;
+        for (kind, number, payload) in packets {
+            let (src, dst) = if kind % 2 == 0 { (address(0), address(1)) } else { (address6(0), address6(1)) };
+            // Mostly segments for the port that listens.
+            let (protocol, payload) = match kind {
+                0 | 1 => (6, [&[0xc0, 0, 0, PORT as u8][..], &payload].concat()),
+                _ => (number, payload),
+            };
+            let packet = super::packet::build(src, dst, protocol, &payload).unwrap();
+            world.sides[1].tunnel.ip_packet(&from, &packet);
+            world.sides[1].tunnel.ip_packet(&from, &payload);
+            world.settle();
+        }
+        world.run_for(SECOND);
+        let _ = (listener, handle);
+    }
+}
