@@ -29,6 +29,10 @@ pub(crate) fn build(toolchain: &str) -> Result<()> {
     let dist = paths::root().join("dist");
     let stamp_file = paths::target().join("dist.stamp");
     step("the page, into dist/", || {
+        // Two builds at once would mix their files. The lock goes with this handle.
+        fs::create_dir_all(paths::target())?;
+        let lock = fs::File::create(paths::target().join("dist.lock"))?;
+        lock.lock().context("cannot wait for another build of the page")?;
         let stamp = format!("{toolchain} {:016x}", fingerprint()?);
         if dist.join("index.html").exists() && fs::read_to_string(&stamp_file).is_ok_and(|old| old == stamp) {
             println!("    up to date");
@@ -47,7 +51,9 @@ pub(crate) fn build(toolchain: &str) -> Result<()> {
 
 fn trunk(toolchain: &str) -> Result<()> {
     let mut trunk = Command::new(paths::cache()?.join("bin/trunk"));
-    trunk.args(["--config", "Trunkfile.toml", "build", "--release"]).current_dir(paths::root());
+    trunk
+        .args(["--config", "Trunkfile.toml", "build", "--release", "--cargo-profile", "dist"])
+        .current_dir(paths::root());
     set_wasm_environment(&mut trunk, toolchain)?;
     // Trunk reads NO_COLOR as a switch of its own and wants `true` or `false` there.
     trunk.env_remove("NO_COLOR");
