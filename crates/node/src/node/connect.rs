@@ -15,7 +15,7 @@ use crate::tunnel::{TcpFault, Tunnel};
 
 /// Time for each step.
 const STEP_LIMIT: Duration = Duration::from_secs(15);
-/// Time for WireGuard's handshake with a machine that is said to be offline, which may be out of date.
+/// Time for the answer of a machine that is said to be offline, which may be out of date.
 const OFFLINE_LIMIT: Duration = Duration::from_secs(4);
 /// After so many failures in a row a relay counts as unreachable.
 const RELAY_FAILURES: u32 = 2;
@@ -27,6 +27,14 @@ struct Target {
     key: NodePublic,
     offline: bool,
     last_seen: Option<Timestamp>,
+}
+
+impl Target {
+    /// Whether the machine is said to be offline, and nothing since `start` contradicts that.
+    fn is_offline(&self, tunnel: &Tunnel, start: Duration, now: Duration) -> bool {
+        let handshake = tunnel.wireguard_status(&self.key, now).and_then(|status| status.last_handshake);
+        self.offline && handshake.is_none_or(|at| at < start)
+    }
 }
 
 /// How far an attempt is.
@@ -82,7 +90,8 @@ pub(super) async fn connect(
     let mut progress = Progress { step: ConnectStep::Relay, since: start };
     tell(ConnectStep::Relay);
     loop {
-        let step = shared.with(|tunnel, now| step(tunnel, &target, now));
+        let (step, offline) =
+            shared.with(|tunnel, now| (step(tunnel, &target, now), target.is_offline(tunnel, start, now)));
         if step != progress.step {
             progress = Progress { step, since: clock.now() };
             tell(step);
@@ -90,7 +99,7 @@ pub(super) async fn connect(
         if let Some(error) = hopeless(shared, &target, start) {
             return Err(error);
         }
-        let limit = if target.offline && step == ConnectStep::WireGuard { OFFLINE_LIMIT } else { STEP_LIMIT };
+        let limit = if offline && step != ConnectStep::Relay { OFFLINE_LIMIT } else { STEP_LIMIT };
         let connected =
             poll_fn(|context| shared.with(|tunnel, _| tunnel.poll_connected(stream.handle(), context)));
         tokio::select! {
@@ -103,29 +112,27 @@ pub(super) async fn connect(
             }
             _ = changes.changed() => {}
             () = sleep_until(clock.instant(progress.since + limit)) => {
-                return Err(late(shared, target, port, progress, clock.now()));
+                return Err(late(shared, target, port, progress, offline, clock.now()));
             }
         }
     }
 }
 
-/// What the attempt waits for now.
+/// What the attempt waits for now. A session is of no use while the relay that carries it is away.
 fn step(tunnel: &mut Tunnel, target: &Target, now: Duration) -> ConnectStep {
-    if tunnel.has_session(&target.key, now) {
-        return ConnectStep::Tcp;
-    }
     let region = tunnel.peers().get(&target.key).and_then(|peer| peer.region()).or(tunnel.home());
     let ready = region.and_then(|region| tunnel.relays().get(region)).is_some_and(|link| link.is_ready());
-    if ready { ConnectStep::WireGuard } else { ConnectStep::Relay }
+    match (ready, tunnel.has_session(&target.key, now)) {
+        (false, _) => ConnectStep::Relay,
+        (true, false) => ConnectStep::WireGuard,
+        (true, true) => ConnectStep::Tcp,
+    }
 }
 
 /// Whether waiting longer would be in vain.
 fn hopeless(shared: &Shared, target: &Target, start: Duration) -> Option<TcpError> {
     let host = || target.host.clone();
-    let (region, failure, gone) = shared.with(|tunnel, now| {
-        if tunnel.has_session(&target.key, now) {
-            return (None, None, false);
-        }
+    let (region, failure, gone) = shared.with(|tunnel, _| {
         let home = tunnel.home();
         let peer = tunnel.peers().get(&target.key);
         let gone = peer.is_some_and(|peer| peer.gone.is_some_and(|at| at >= start));
@@ -153,12 +160,19 @@ fn failed(fault: TcpFault, host: String, port: u16) -> TcpError {
 }
 
 /// What an attempt failed at whose time is over.
-fn late(shared: &Shared, target: Target, port: u16, progress: Progress, now: Duration) -> TcpError {
-    let Target { host, key, offline, last_seen, .. } = target;
+fn late(
+    shared: &Shared,
+    target: Target,
+    port: u16,
+    progress: Progress,
+    offline: bool,
+    now: Duration,
+) -> TcpError {
+    let Target { host, key, last_seen, .. } = target;
     let waited = now.saturating_sub(progress.since);
     match progress.step {
+        ConnectStep::WireGuard | ConnectStep::Tcp if offline => TcpError::Offline { host, last_seen },
         ConnectStep::Tcp => TcpError::TimedOut { host, port, waited },
-        ConnectStep::WireGuard if offline => TcpError::Offline { host, last_seen },
         ConnectStep::WireGuard => TcpError::NoHandshake { host, waited },
         ConnectStep::Relay => {
             let (region, failure) = shared.with(|tunnel, _| {

@@ -132,7 +132,11 @@ impl Tunnel {
         for key in difference.removed {
             self.path.wireguard.remove_peer(key.as_bytes());
         }
-        for key in difference.added {
+        // As `tailscaled` does, so that nothing waits for the old session to be found dead.
+        for key in &difference.restarted {
+            self.path.wireguard.remove_peer(key.as_bytes());
+        }
+        for key in difference.added.into_iter().chain(difference.restarted) {
             self.path.wireguard.add_peer(peer_config(&key));
         }
         self.filter = Filter::compile(map.filter_rules());

@@ -46,6 +46,8 @@ impl fmt::Debug for Peer {
 pub(crate) struct Difference {
     pub(crate) added: Vec<NodePublic>,
     pub(crate) removed: Vec<NodePublic>,
+    /// Peers with a new key of path discovery: they have started anew, and know nothing of sessions before.
+    pub(crate) restarted: Vec<NodePublic>,
 }
 
 impl Peers {
@@ -70,6 +72,9 @@ impl Peers {
             }
             let mut entry = before.unwrap_or_else(Peer::new);
             if entry.disco != peer.disco_key() {
+                if entry.disco.is_some() {
+                    difference.restarted.push(key);
+                }
                 entry.disco = peer.disco_key();
                 entry.shared = None;
             }

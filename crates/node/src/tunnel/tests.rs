@@ -25,6 +25,7 @@ const PORT: u16 = 22;
 struct Side {
     tunnel: Tunnel,
     key: NodePublic,
+    private: NodePrivate,
     disco: DiscoPrivate,
     /// Bytes on their way from the relay.
     inbox: Vec<u8>,
@@ -69,6 +70,35 @@ fn open_filter() -> Vec<FilterRule> {
     vec![FilterRule { src_ips: vec!["*".to_owned()], dst_ports: vec![any], ip_proto: Vec::new() }]
 }
 
+/// The tunnel of the first of two nodes.
+fn tunnel(
+    [own, peer]: [&Node; 2],
+    key: &NodePrivate,
+    disco: &DiscoPrivate,
+    filter: Vec<FilterRule>,
+    now: Duration,
+) -> Tunnel {
+    let epoch = Duration::from_secs(1_700_000_000);
+    let mut tunnel = Tunnel::new(key.clone(), disco.clone(), epoch, now, Box::new(SystemRng));
+    tunnel.update(&map([own, peer], filter), Timestamp::from_unix(0), now);
+    tunnel.open_relay(REGION, now);
+    tunnel.set_home(Some(REGION));
+    tunnel
+}
+
+/// What the first of two nodes knows.
+fn map([own, peer]: [&Node; 2], filter: Vec<FilterRule>) -> NetMap {
+    let mut map = NetMap::new();
+    let message = MapResponse {
+        node: Some(Box::new(own.clone())),
+        peers: vec![peer.clone()],
+        packet_filter: Some(filter),
+        ..MapResponse::default()
+    };
+    let _ = map.apply(message, true, Timestamp::from_unix(0));
+    map
+}
+
 impl World {
     /// Two sides that know each other; the second one lets in what `filter` says.
     fn new(filter: Vec<FilterRule>) -> Self {
@@ -78,23 +108,12 @@ impl World {
         let nodes: Vec<Node> =
             made.iter().enumerate().map(|(side, (key, disco))| node(side, key.public(), disco)).collect();
         let mut index = 0;
-        let sides = made.map(|(key, disco)| {
-            let public = key.public();
-            let epoch = Duration::from_secs(1_700_000_000);
-            let mut tunnel = Tunnel::new(key, disco.clone(), epoch, now, Box::new(SystemRng));
-            let mut map = NetMap::new();
-            let message = MapResponse {
-                node: Some(Box::new(nodes[index].clone())),
-                peers: vec![nodes[1 - index].clone()],
-                packet_filter: Some(if index == 1 { filter.clone() } else { Vec::new() }),
-                ..MapResponse::default()
-            };
-            let _ = map.apply(message, true, Timestamp::from_unix(0));
-            tunnel.update(&map, Timestamp::from_unix(0), now);
-            tunnel.open_relay(REGION, now);
-            tunnel.set_home(Some(REGION));
+        let sides = made.map(|(private, disco)| {
+            let rules = if index == 1 { filter.clone() } else { Vec::new() };
+            let tunnel = tunnel([&nodes[index], &nodes[1 - index]], &private, &disco, rules, now);
             index += 1;
-            Side { tunnel, key: public, disco, inbox: Vec::new(), connected: false, events: Vec::new() }
+            let key = private.public();
+            Side { tunnel, key, private, disco, inbox: Vec::new(), connected: false, events: Vec::new() }
         });
         let server = NodePrivate::generate(&mut SystemRng);
         Self { sides, server, now, lose_one_in: 0, seed: 1, relayed: 0 }
@@ -377,6 +396,26 @@ fn a_connection_outlives_hours_of_silence_and_of_use() {
         world.transfer((1, listener), handle, 10, 10 * SECOND);
     }
     assert!(world.relayed - before < 400 * 12, "{} packets", world.relayed - before);
+}
+
+#[test]
+fn a_peer_that_starts_anew_is_reached_as_soon_as_that_is_known() {
+    let mut world = World::connected(open_filter());
+    world.listen();
+    world.connect(address(1)).unwrap();
+
+    world.disconnect_relay(1);
+    let disco = DiscoPrivate::generate(&mut SystemRng);
+    let nodes = [node(0, world.sides[0].key, &world.sides[0].disco), node(1, world.sides[1].key, &disco)];
+    let (now, private) = (world.now, world.sides[1].private.clone());
+    world.sides[1].tunnel = tunnel([&nodes[1], &nodes[0]], &private, &disco, open_filter(), now);
+    world.connect_relay(1);
+    world.listen();
+    let start = world.now;
+    let known = map([&nodes[0], &nodes[1]], Vec::new());
+    world.sides[0].tunnel.update(&known, Timestamp::from_unix(0), start);
+    world.connect(address(1)).unwrap();
+    assert_eq!(world.now, start, "the old session was not waited for");
 }
 
 #[test]
