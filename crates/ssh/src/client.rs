@@ -182,7 +182,10 @@ impl Handler for Client {
             }
             DisconnectReason::Error(_) if self.flow.is_closing() => (Disconnect::Local, false),
             DisconnectReason::Error(ClientError::Ssh(error)) => {
-                let denied = matches!(error, russh::Error::NoAuthMethod);
+                // Tailscale gives its reason as a banner and hangs up, without an answer to the request.
+                let refused =
+                    is_hang_up(&error) && self.flow.has_had_banner() && !self.flow.is_authenticated();
+                let denied = refused || matches!(error, russh::Error::NoAuthMethod);
                 (ended_by(error), denied)
             }
             DisconnectReason::Error(ClientError::Refused(error)) => {
@@ -269,6 +272,15 @@ impl Handler for Client {
         _: &mut Session,
     ) -> Result<(), ClientError> {
         Ok(())
+    }
+}
+
+/// Whether the server closed the stream in good order.
+fn is_hang_up(error: &russh::Error) -> bool {
+    match error {
+        russh::Error::IO(error) => error.kind() == std::io::ErrorKind::UnexpectedEof,
+        russh::Error::HUP => true,
+        _ => false,
     }
 }
 

@@ -330,6 +330,11 @@ impl Flow {
         self.state().banners += 1;
     }
 
+    /// Whether the server has shown a banner.
+    pub(crate) fn has_had_banner(&self) -> bool {
+        self.state().banners > 0
+    }
+
     /// Whether nothing but banners can have come since `mark`.
     pub(crate) fn is_silent_since(&self, mark: Mark) -> bool {
         let state = self.state();
