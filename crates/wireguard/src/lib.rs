@@ -14,6 +14,8 @@ mod cookie;
 mod crypto;
 mod device;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod handshake;
 mod indices;
 mod load;
@@ -26,6 +28,8 @@ mod replay;
 mod session;
 mod sessions;
 mod tai64n;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 pub use device::Device;

@@ -362,15 +362,16 @@ impl Peer {
                 self.initiate(began, now, shared, rng);
             }
         }
-        if self.timers.handshake_due(now) {
-            self.begin(now, shared, rng);
-        }
         if self.timers.keepalive_due(now) {
             let again = self.timers.keepalive_again(now);
             self.send_keepalive(now, shared);
             self.timers.set_keepalive(again);
         }
         if self.timers.persistent_due(now) && !self.send_keepalive(now, shared) {
+            self.begin(now, shared, rng);
+        }
+        // Last, as an empty message of an old session asks for a new one.
+        if self.timers.handshake_due(now) {
             self.begin(now, shared, rng);
         }
     }

@@ -1,0 +1,10 @@
+//! Devices against each other and against boringtun, on a clock that the tests move.
+
+mod constants;
+mod cookies;
+mod handshakes;
+mod hours;
+mod network;
+mod oracle;
+mod support;
+mod timers;
