@@ -8,5 +8,8 @@ mod native_joins_headscale;
 mod native_reaches_a_plain_sshd;
 mod native_reaches_tailscale_ssh;
 mod native_waits_for_a_person;
+mod relay_client;
+mod relay_gateway_reaches_headscale_and_derper;
+mod relay_serves_tailscaled;
 mod the_lab_has_a_plain_sshd;
 mod two_tailscaled_meet_over_one_relay;

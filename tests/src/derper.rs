@@ -1,6 +1,7 @@
 //! Tailscale's own relay, `derper`: the control of the tests of ours, and a relay that our client must work with.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
@@ -16,7 +17,7 @@ use crate::wait::{READY, free_port, until_listening};
 pub struct Derper {
     process: Process,
     region: Region,
-    tls: bool,
+    certificate: Option<PathBuf>,
 }
 
 impl Derper {
@@ -35,7 +36,8 @@ impl Derper {
         until_listening(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), READY)
             .or_else(|late| process.still_running().and(Err(late)))?;
         let region = Region { id: region_id, derp_port: port, stun_port: Some(stun) };
-        Ok(Self { process, region, tls })
+        let certificate = tls.then(|| dir.join("127.0.0.1.crt"));
+        Ok(Self { process, region, certificate })
     }
 
     /// The region to name in a DERP map.
@@ -47,7 +49,17 @@ impl Derper {
     /// Its WebSocket address, as a browser opens it.
     #[must_use]
     pub fn websocket_url(&self) -> String {
-        format!("{}://127.0.0.1:{}/derp", if self.tls { "wss" } else { "ws" }, self.region.derp_port)
+        format!(
+            "{}://127.0.0.1:{}/derp",
+            if self.certificate.is_some() { "wss" } else { "ws" },
+            self.region.derp_port
+        )
+    }
+
+    /// The certificate that it made for itself (PEM), when it serves TLS.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&PathBuf> {
+        self.certificate.as_ref()
     }
 
     /// The running process.
