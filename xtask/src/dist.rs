@@ -11,7 +11,7 @@ use crate::page::externalise_scripts;
 use crate::paths::{self, find_program};
 use crate::setup::{self, Need};
 use crate::step::{run, step};
-use crate::toolchain::set_wasm_environment;
+use crate::toolchain::{WASM, set_wasm_environment, wasm_cargo};
 use crate::wasm_file::imported_modules;
 
 /// What the page is made of, by path from the root.
@@ -50,6 +50,8 @@ pub(crate) fn build(toolchain: &str) -> Result<()> {
 }
 
 fn trunk(toolchain: &str) -> Result<()> {
+    // Trunk is offline, and Cargo with it: a fresh clone's packages have to be there before.
+    run(wasm_cargo(toolchain)?.args(["fetch", "--quiet", "--target", WASM]))?;
     let mut trunk = Command::new(paths::cache()?.join("bin/trunk"));
     trunk
         .args(["--config", "Trunkfile.toml", "build", "--release", "--cargo-profile", "dist"])
