@@ -17,9 +17,9 @@ fn network(seed: u64) -> Network<Ours, Ours> {
 }
 
 #[test]
-fn a_calm_day_loses_no_packet_and_rekeys_every_two_minutes() {
+fn calm_hours_lose_no_packet_and_rekeys_every_two_minutes() {
     let mut network = network(1);
-    for _ in 0..3 * 3600 {
+    for _ in 0..5400 {
         network.send(false);
         network.send(true);
         network.run(secs(1));
@@ -27,7 +27,7 @@ fn a_calm_day_loses_no_packet_and_rekeys_every_two_minutes() {
     // Both began at once, so that each has a session of its own to rekey, in turn.
     assert_eq!(network.missing(), 0);
     let initiations = network.types[0][1] + network.types[1][1];
-    assert!((85..=185).contains(&initiations), "{initiations} handshakes in 180 minutes");
+    assert!((42..=92).contains(&initiations), "{initiations} handshakes in 90 minutes");
     assert_eq!(network.types[0][1] + network.types[1][1], network.types[0][2] + network.types[1][2]);
     assert!(!network.a.events.iter().any(|event| matches!(event, Event::Unreachable { .. })));
     for node in [&network.a, &network.b] {
@@ -80,7 +80,7 @@ fn a_peer_that_was_started_anew_is_reached_again() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
 
     #[test]
     fn bad_weather_breaks_nothing(seed: u64) {

@@ -250,7 +250,7 @@ fn preshared_keys_agree_with_its() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     #[test]
     fn bad_weather_breaks_nothing(seed: u64) {
