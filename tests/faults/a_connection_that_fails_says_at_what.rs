@@ -1,6 +1,8 @@
 //! Each way in which no shell comes about has an error of its own: no such machine, nobody listening, the policy, a
 //! machine that takes no connections, no right to a shell, a relay that is down, a machine that is away.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context as _, Result, bail, ensure};
 use dayfly_node::{RelayState, ResolveError, TcpError};
 use dayfly_ssh::{ConnectError, Options, Unattended};
@@ -22,12 +24,12 @@ fn policy(open: u16) -> String {
 }
 
 #[test]
-fn from_the_name_to_the_machine() -> Result<()> {
+fn at_the_name_the_port_the_policy_or_the_login() -> Result<()> {
     scenario(|lab| {
         let (open, closed) = (free_port()?, free_port()?);
         let options = HeadscaleOptions { policy: policy(open), ..HeadscaleOptions::default() };
         let relay = Carrying::Ours(Relay::start(lab, RelayOptions::default())?);
-        let mut tailnet = Tailnet::start_with(lab, relay, &options)?;
+        let tailnet = Tailnet::start_with(lab, relay, &options)?;
         let node = tailnet.join(lab, "unlucky")?;
 
         match error(&node, "bax", SSH)? {
@@ -58,12 +60,26 @@ fn from_the_name_to_the_machine() -> Result<()> {
             Ok(_) => bail!("a shell without the right to one"),
         }
 
-        shields(&tailnet, true)?;
+        let mut command = tailnet.machine.command()?;
+        command.args(["set", "--shields-up"]);
+        run_to_end(command)?;
         match error(&node, MACHINE, open)? {
             TcpError::Rejected { reason, .. } => ensure!(reason == RejectReason::SHIELDS_UP, "{reason:?}"),
             other => bail!("shields up: {other:?}"),
         }
-        shields(&tailnet, false)?;
+        Ok(())
+    })
+}
+
+#[test]
+fn at_the_relay_or_the_machine() -> Result<()> {
+    scenario(|lab| {
+        let mut tailnet = Tailnet::start(lab)?;
+        let node = tailnet.join(lab, "unlucky")?;
+        // Errors are the same whether WireGuard has been spoken before or not.
+        node.connect(MACHINE, SSH)??;
+        // It takes Headscale ten seconds to call it off-line.
+        tailnet.machine.process().kill();
 
         let Carrying::Ours(relay) = &mut tailnet.relay else { bail!("another relay") };
         let region = relay.region().id;
@@ -81,23 +97,28 @@ fn from_the_name_to_the_machine() -> Result<()> {
         node.node().retry_now();
         node.until_relay(mark, region, "connected", |state| *state == RelayState::Connected)?;
 
-        tailnet.machine.process().kill();
         node.until_map("the machine off-line", |map| {
             map.peers().any(|peer| peer.short_name() == MACHINE && peer.online() == Some(false)).then_some(())
         })?;
         match error(&node, MACHINE, SSH)? {
             TcpError::Offline { last_seen, .. } => {
-                last_seen.context("it is not told when it was last seen").map(drop)
+                last_seen.context("it is not told when it was last seen")?;
             }
             other => bail!("a machine that is away: {other:?}"),
         }
-    })
-}
 
-fn shields(tailnet: &Tailnet, up: bool) -> Result<()> {
-    let mut command = tailnet.machine.command()?;
-    command.args(["set", &format!("--shields-up={up}")]);
-    run_to_end(command).map(drop)
+        // It knows nothing of the session that it had.
+        tailnet.machine.restart(lab)?;
+        node.until_sees(MACHINE)?;
+        let start = Instant::now();
+        node.connect(MACHINE, SSH)?.context("a machine that is back")?;
+        ensure!(
+            start.elapsed() < Duration::from_secs(10),
+            "a machine that is back took {:?}",
+            start.elapsed()
+        );
+        Ok(())
+    })
 }
 
 /// What a connection fails with, whose text must name the host.

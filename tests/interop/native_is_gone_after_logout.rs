@@ -25,9 +25,9 @@ fn as_a_page_that_is_closed() -> Result<()> {
     on_shared_tailnet(|lab, tailnet| {
         let node = tailnet.join(lab, "is-closed")?;
         tailnet.headscale.until_online("is-closed", READY)?;
-        ensure!(node.node().logout_now(), "there was no connection to log out on");
+        ensure!(node.logout_now()?, "there was no connection to log out on");
         tailnet.headscale.until_removed("is-closed", GONE)?;
-        ensure!(!node.node().logout_now(), "a second logout found a connection");
+        ensure!(!node.logout_now()?, "a second logout found a connection");
         Ok(())
     })
 }

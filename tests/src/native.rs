@@ -251,7 +251,12 @@ impl NativeNode {
         self.block_on(self.node.logout())?.context("logging out")
     }
 
-    /// Waits for the node's end by a limit; what `Failed` said, or `None` when it was logged out.
+    /// Logs out without waiting, as a page does that goes away; whether there was a connection to do it on.
+    pub fn logout_now(&self) -> Result<bool> {
+        self.block_on(async { self.node.logout_now() })
+    }
+
+    /// Waits for the node's end; what `Failed` said, or `None` when it was logged out.
     pub fn until_ended(&self) -> Result<Option<dayfly_node::ControlError>> {
         self.event("end", |event| match event {
             NodeEvent::Failed(error) => Some(Some(error.clone())),
