@@ -41,6 +41,8 @@ const SCROLLBACK = 5000;
 
 export class TerminalView {
   readonly element: HTMLElement;
+  /** What is no UTF-8 becomes U+FFFD, as everywhere in a browser; xterm.js itself drops such bytes without a trace. */
+  private readonly decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   readonly port: TerminalPort;
   readonly terminal: Terminal;
   /** Bytes drawn, and UTF-16 units sent. */
@@ -221,7 +223,7 @@ export class TerminalView {
         view.hooks.tap(data);
         if (view.gone) return done();
         view.unparsed.push(done);
-        terminal.write(data, parsed);
+        terminal.write(view.decoder.decode(data, { stream: true }), parsed);
       },
       onData(listener): Disposable {
         view.dataListeners.add(listener);
