@@ -203,8 +203,9 @@ fn daemon(dir: &Path, socket: &Path, options: &TailscaledOptions) -> Result<Comm
     let mut command = if options.own_host_keys {
         // As root it takes the machine's host keys from /etc/ssh, unless there are none to be seen.
         let mut hidden = Command::new(tools::program("unshare")?);
-        hidden.args(["--mount", "--", "sh", "-c", "mount -t tmpfs none /etc/ssh && exec \"$@\"", "sh"]);
-        hidden.arg(program);
+        hidden.args(["--mount", "--"]).arg(tools::program("sh")?);
+        hidden.args(["-c", "\"$0\" -t tmpfs none /etc/ssh && exec \"$@\""]);
+        hidden.arg(tools::program("mount")?).arg(program);
         hidden
     } else {
         Command::new(program)
@@ -212,6 +213,7 @@ fn daemon(dir: &Path, socket: &Path, options: &TailscaledOptions) -> Result<Comm
     command.args(["--tun=userspace-networking", "--port=0", "--no-logs-no-support", "--statedir"]).arg(dir);
     command.arg("--socket").arg(socket).current_dir(dir);
     command.env("TS_NO_LOGS_NO_SUPPORT", "true").env("TS_DISABLE_PORTMAPPER", "true");
+    command.env("TAILSCALE_SSH_DEFAULT_PATH", programs_for_sessions(dir)?);
     // A home of its own would do for the daemon, but its SSH sessions take theirs from the user database.
     set_relay_knobs(&mut command, options);
     if options.relay_only {
@@ -224,6 +226,22 @@ fn daemon(dir: &Path, socket: &Path, options: &TailscaledOptions) -> Result<Comm
         command.env("SSL_CERT_FILE", certificate);
     }
     Ok(command)
+}
+
+/// A directory with what `tailscaled` may start sessions by: `su`, whose exit status is the shell's. By itself it would
+/// take `login` for terminals, which ends with 0 whatever its shell's status is (util-linux).
+fn programs_for_sessions(dir: &Path) -> Result<PathBuf> {
+    let bin = dir.join("bin");
+    std::fs::create_dir_all(&bin)?;
+    for name in ["su", "getent"] {
+        let link = bin.join(name);
+        if let Ok(program) = tools::program(name)
+            && !link.is_symlink()
+        {
+            std::os::unix::fs::symlink(program, link)?;
+        }
+    }
+    Ok(bin)
 }
 
 fn set_relay_knobs(command: &mut Command, options: &TailscaledOptions) {
