@@ -19,6 +19,10 @@ pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Most that is added to [`REKEY_TIMEOUT`] at random, so that two sides do not initiate in step (section 6.4).
 pub const MAX_JITTER: Duration = Duration::from_millis(333);
+/// How long the first initiation to a peer that was never met waits for its answer; with each more, as long as all before,
+/// up to [`REKEY_TIMEOUT`]. A coordination server may tell a new node of its peers before it tells those of the node, and
+/// they answer nobody whom they don't know: a person should not wait 5 s for that.
+pub const FIRST_RETRY: Duration = Duration::from_millis(250);
 /// The age of a session at which its initiator, when it receives something, begins a new handshake (section 6.2).
 pub const REKEY_ON_RECEIVE: Duration = Duration::from_secs(165);
 /// How long data may be without any answer before a new handshake is begun (section 6.5).

@@ -7,8 +7,8 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use crate::constants::{
-    INITIATION_INTERVAL, REKEY_AFTER_MESSAGES, REKEY_AFTER_TIME, REKEY_ATTEMPT_TIME, REKEY_ON_RECEIVE,
-    REKEY_TIMEOUT,
+    FIRST_RETRY, INITIATION_INTERVAL, REKEY_AFTER_MESSAGES, REKEY_AFTER_TIME, REKEY_ATTEMPT_TIME,
+    REKEY_ON_RECEIVE, REKEY_TIMEOUT,
 };
 use crate::cookie::Writer;
 use crate::device::Shared;
@@ -209,7 +209,9 @@ impl Peer {
         self.drop_initiation(shared);
         self.timers.handshake = None;
         self.initiated = Some(now);
-        let retry = now.saturating_add(REKEY_TIMEOUT).saturating_add(self.timers.draw_jitter(rng));
+        let patience = self.patience(now.saturating_sub(began));
+        let jitter = self.timers.draw_jitter(rng).min(patience / 8);
+        let retry = now.saturating_add(patience).saturating_add(jitter);
         let Some(local) = shared.indices.allocate(self.key, rng) else {
             return self.give_up(shared);
         };
@@ -224,6 +226,11 @@ impl Peer {
         self.initiation = Some(Initiation { handshake, local, began, retry });
         self.timers.sent(now);
         self.transmit(message.to_vec(), shared);
+    }
+
+    /// How long to wait for the answer to an initiation, when the handshake has been tried for `tried`.
+    fn patience(&self, tried: Duration) -> Duration {
+        if self.last_handshake.is_some() { REKEY_TIMEOUT } else { tried.clamp(FIRST_RETRY, REKEY_TIMEOUT) }
     }
 
     fn drop_initiation(&mut self, shared: &mut Shared) {

@@ -177,9 +177,9 @@ fn its_cookie_is_taken_and_used() {
     let limiter = Arc::new(RateLimiter::new(&PublicKey::from(public(THEIRS)), 0));
     let mut network = network(4, Some(limiter));
     network.send(false);
-    network.run(secs(1));
+    network.run(millis(200));
     assert_eq!((network.types[1][3], network.types[1][2]), (1, 0), "a cookie instead of a response");
-    network.run(secs(5));
+    network.run(millis(200));
     assert_eq!((network.types[0][1], network.types[1][2]), (2, 1));
     assert_eq!(network.missing(), 0);
 }
