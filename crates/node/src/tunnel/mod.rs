@@ -274,8 +274,12 @@ impl Tunnel {
         }
     }
 
-    /// A packet from a peer over a relay: disco or WireGuard.
+    /// A packet from a peer over a relay: disco or WireGuard. From anybody else it is dropped, as `tailscaled` does
+    /// (`wgengine/magicsock/derp.go`): no work is done for strangers, and not even a cookie tells them of this node.
     fn packet(&mut self, region: u32, src: &NodePublic, data: &mut [u8]) {
+        if self.path.peers.get(src).is_none() {
+            return;
+        }
         if disco::looks_like_disco(data) {
             return self.disco(region, src, data);
         }
