@@ -42,7 +42,6 @@ fn refusal(lab: &Lab, headscale: &Headscale, name: &str, key: &str) -> Result<St
     let node = NativeNode::start(lab, headscale.url(), NativeOptions::new(name, key))?;
     match node.until_ended()? {
         Some(ControlError::Register(text)) => Ok(text),
-        Some(ControlError::RegisterStatus { text, .. }) => Ok(text),
         other => bail!("the {name} key ended in {other:?}"),
     }
 }
