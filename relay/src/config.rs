@@ -1,10 +1,12 @@
 //! What a process is told to be.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use dayfly_wire::key::NodePrivate;
+use serde::Serialize;
 
 pub use crate::derp::ClientRate;
 pub use crate::origin::{OriginError, OriginRule};
@@ -72,6 +74,33 @@ pub struct GatewayConfig {
     pub upstream_ca: Vec<PathBuf>,
 }
 
+impl GatewayConfig {
+    /// The settings of a page that comes from this server and has none of its own: the ways through this gateway.
+    /// `None` where it leads nowhere.
+    pub(crate) fn page_settings(&self) -> Option<String> {
+        if self.control.is_none() && self.relays.is_empty() {
+            return None;
+        }
+        let relays = self.relays.iter().map(|(region, _)| match region {
+            0 => ("*".to_owned(), "/gateway/derp/".to_owned()),
+            region => (region.to_string(), format!("/gateway/derp/{region}")),
+        });
+        let relays: BTreeMap<String, String> = relays.collect();
+        let settings = PageSettings { control_url: self.control.as_ref().map(|_| "/"), relays };
+        serde_json::to_string(&settings).ok()
+    }
+}
+
+/// What the page reads from `config.json`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PageSettings {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    control_url: Option<&'static str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    relays: BTreeMap<String, String>,
+}
+
 /// The page.
 #[derive(Clone, Debug, Default)]
 pub struct PageConfig {
@@ -106,5 +135,22 @@ impl Config {
 impl Default for Limits {
     fn default() -> Self {
         Self { max_connections: 65_536, accept_per_second: 2_000, drain: Duration::from_secs(5) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_told_of_the_ways_through_its_gateway() {
+        let upstream: UpstreamUrl = "http://10.0.0.3:8444".parse().unwrap();
+        let mut gateway = GatewayConfig::default();
+        assert_eq!(gateway.page_settings(), None);
+        gateway.relays = vec![(0, upstream.clone()), (900, upstream.clone())];
+        let relays = r#""relays":{"*":"/gateway/derp/","900":"/gateway/derp/900"}"#;
+        assert_eq!(gateway.page_settings().as_deref(), Some(format!("{{{relays}}}").as_str()));
+        gateway.control = Some(upstream);
+        assert_eq!(gateway.page_settings(), Some(format!(r#"{{"controlUrl":"/",{relays}}}"#)));
     }
 }

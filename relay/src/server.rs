@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::InvalidHeaderValue;
 use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
 use thiserror::Error;
@@ -42,8 +41,6 @@ const BACKLOG: i32 = 1024;
 const MAX_OPS_CONNECTIONS: usize = 16;
 /// Where the page looks for its settings.
 const CONFIG: &str = "/config.json";
-/// The settings of a page without any, beside a gateway: its control server is here.
-const OWN_CONTROL: &[u8] = br#"{"controlUrl":"/"}"#;
 /// How long to wait after an error that will not go away at once, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Within what time clients of a relay that goes down should come back, so that they don't come all at once.
@@ -136,9 +133,10 @@ impl Shared {
         if let Some(directory) = &config.page.www {
             site.assets = www::load(directory)?;
         }
-        if site.has_page() && config.gateway.control.is_some() {
-            let bytes = Bytes::from_static(OWN_CONTROL);
-            site.assets.entry(CONFIG.to_owned()).or_insert_with(|| www::single(CONFIG, bytes));
+        if site.has_page()
+            && let Some(json) = config.gateway.page_settings()
+        {
+            site.assets.entry(CONFIG.to_owned()).or_insert_with(|| www::single(CONFIG, json.into()));
         }
         if let Some(path) = &config.page.config {
             let bytes = std::fs::read(path)

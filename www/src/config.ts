@@ -94,11 +94,15 @@ export function combine(config: Settings, fragment: Settings, origin: string): K
   for (const key of TEXT_KEYS) if (settings[key] === undefined) delete settings[key];
   const controlUrl = asked ?? configured;
   if (controlUrl) settings.controlUrl = controlUrl;
+  if (settings.relays) {
+    const absolute = ([region, url]: [string, string]): [string, string] => [region, resolve(url, origin.replace(/^http/, "ws"))];
+    settings.relays = Object.fromEntries(Object.entries(settings.relays).map(absolute));
+  }
   const start = !foreign && controlUrl !== null && settings.authKey !== undefined;
   return { settings, start, foreign };
 }
 
-/** `config.json` may say `"/"` or `"."` for "where this page is". */
+/** `config.json` may say `"/"` or `"."` for "where this page is", and paths there. */
 function resolve(url: string, origin: string): string {
   return url.startsWith("/") || url === "." ? origin + url.replace(/^\.?\/?/, "/") : url;
 }

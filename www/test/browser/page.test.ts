@@ -215,7 +215,9 @@ test("a link whose text differs is shown before it is opened; other schemes are 
   await shell();
   await browser.run("window.open = (url, _, features) => { window.opened = [url, features] }");
   await type("raw \\u001b]8;;https://example.com/real\\u001b\\\\https://bank.example\\u001b]8;;\\u001b\\\\\\r\\nend\r");
-  await see("end");
+  // The screen is drawn a frame after the buffer has changed.
+  const drawn = `[...document.querySelectorAll(".xterm-rows > div")].some((row) => row.textContent.startsWith("https://bank.example"))`;
+  await browser.until("the link on the screen", () => browser.run(`return ${drawn}`));
   const spot = await browser.run(`
     const rows = [...document.querySelectorAll(".xterm-rows > div")];
     const row = rows.findLast((row) => row.textContent.startsWith("https://bank.example"));

@@ -22,6 +22,13 @@ test("a configuration's known keys are taken", () => {
   assert.deepEqual(parseConfig(json), { controlUrl: "/", hostname: "h", relays: { "*": "wss://g.example.com" } });
 });
 
+test("relays may be paths of the server that the page comes from", () => {
+  const relays = { "*": "/gateway/derp/", "7": "wss://g.example.com/derp" };
+  const known = combine({ controlUrl: "/", relays }, {}, HERE);
+  assert.deepEqual(known.settings.relays, { "*": "wss://here.example.com/gateway/derp/", "7": "wss://g.example.com/derp" });
+  assert.equal(combine({ controlUrl: "/", relays }, { controlUrl: "https://other.example.com" }, HERE).settings.relays, undefined);
+});
+
 test("control URLs are http or https and nothing else", () => {
   assert.equal(normalizeControlUrl("c.example.com"), "https://c.example.com");
   assert.equal(normalizeControlUrl(" https://c.example.com/ "), "https://c.example.com");
