@@ -1,8 +1,9 @@
 //! `cargo xtask dist`: the static directory that is served, from `src/` and `www/`.
 
+use std::env;
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail};
@@ -57,9 +58,22 @@ fn trunk(toolchain: &str) -> Result<()> {
         .args(["--config", "Trunkfile.toml", "build", "--release", "--cargo-profile", "dist"])
         .current_dir(paths::root());
     set_wasm_environment(&mut trunk, toolchain)?;
+    trunk.env("CARGO_ENCODED_RUSTFLAGS", rust_flags()?);
     // Trunk reads NO_COLOR as a switch of its own and wants `true` or `false` there.
     trunk.env_remove("NO_COLOR");
     run(&mut trunk)
+}
+
+/// Flags for what is served: SIMD, which every browser of the page's has, and no path of this machine.
+fn rust_flags() -> Result<String> {
+    let mut flags = vec!["-Ctarget-feature=+simd128".to_owned()];
+    flags.push(format!("--remap-path-prefix={}/=", paths::root().display()));
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+    let sources = home.context("Cargo has no home")?.join("registry/src");
+    for registry in fs::read_dir(&sources).into_iter().flatten().flatten() {
+        flags.push(format!("--remap-path-prefix={}/=", registry.path().display()));
+    }
+    Ok(flags.join("\x1f"))
 }
 
 fn separate_scripts(dist: &Path) -> Result<()> {
@@ -91,7 +105,7 @@ fn precompress(dist: &Path) -> Result<()> {
     run(Command::new(node).arg(paths::root().join("xtask/npm/precompress.mjs")).arg(dist))
 }
 
-fn files_with(dir: &Path, extension: &str) -> Result<Vec<std::path::PathBuf>> {
+fn files_with(dir: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))?;
     let paths = entries.flatten().map(|entry| entry.path());
     Ok(paths.filter(|path| path.extension().is_some_and(|e| e == extension)).collect())
