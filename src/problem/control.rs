@@ -102,6 +102,13 @@ fn of_key_fetch(cause: &DialError) -> Problem {
         DialError::Unreachable { reason, .. } if reason == NO_CORS => {
             Problem::new("control", "The control server does not let this page in.", seen, GATEWAY)
         }
+        // What a gateway or a proxy says of a server behind it that is down (RFC 9110, 15.6.3 to 15.6.5).
+        DialError::Status { status: 502..=504, .. } => Problem::new(
+            "control",
+            "The control server does not answer.",
+            seen,
+            "What is before it answers in its place: check that the control server itself runs.",
+        ),
         DialError::Status { .. } => Problem::new(
             "control",
             "This is not a control server.",
@@ -193,6 +200,15 @@ mod tests {
         assert_eq!(fetch(NO_CORS).what, "The control server does not let this page in.");
         assert!(fetch(NO_CORS).todo.contains("gateway"));
         assert!(fetch(NO_CORS).seen.contains("https://control.test"));
+    }
+
+    #[test]
+    fn a_gateway_before_a_server_that_is_down_is_not_taken_for_another_kind() {
+        let url = "https://gateway.test/key?v=130".to_owned();
+        let cause = DialError::Status { url, status: 502, text: "refused".to_owned() };
+        let problem = of_control(&ControlError::KeyFetch(cause));
+        assert_eq!(problem.what, "The control server does not answer.");
+        assert!(problem.seen.contains("502") && problem.seen.contains("refused"));
     }
 
     #[test]
