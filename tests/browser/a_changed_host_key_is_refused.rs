@@ -30,7 +30,7 @@ fn in_all_engines() -> Result<()> {
             refused(&browser, &tailnet.shell_page(CHANGED)?).with_context(|| format!("in {engine:?}"))?;
         }
         let log = machine.process().output();
-        let since: Vec<&str> = log.lines().skip(mark).filter(|line| line.contains("ssh-session")).collect();
+        let since: Vec<&str> = log.lines().skip(mark).filter(|line| line.contains("SSH login")).collect();
         ensure!(since.is_empty(), "somebody was logged in: {since:#?}");
         tailnet.headscale.delete_node(&node.id)
     })

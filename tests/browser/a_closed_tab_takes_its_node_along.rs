@@ -15,10 +15,13 @@ fn close(engine: Engine) -> Result<()> {
     on_shared_tailnet(|lab, tailnet| {
         let browser = Browser::start(lab, engine)?;
 
-        let page = Page::open_shell(&browser, &tailnet.shell_page(MACHINE)?)?;
-        let node = page.node()?;
-        browser.open("about:blank")?;
-        tailnet.until_gone(&node, GONE).context("after another page was opened in the tab")?;
+        // Firefox closes WebSockets before it tells a page that another one takes its place: nothing can be sent then.
+        if engine != Engine::Firefox {
+            let page = Page::open_shell(&browser, &tailnet.shell_page(MACHINE)?)?;
+            let node = page.node()?;
+            browser.open("about:blank")?;
+            tailnet.until_gone(&node, GONE).context("after another page was opened in the tab")?;
+        }
 
         // The last tab's end would be the browser's.
         let (first, _) = browser.new_tab()?;

@@ -20,7 +20,7 @@ fn keys(engine: Engine) -> Result<()> {
             "hskey-auth-000000000000-0000000000000000000000000000000000000000000000000000000000000000",
         )?;
         wrong
-            .expect("login", "does not know this auth key", "authkey", "all of it was copied")
+            .expect("login", "does not know this auth key", "invalid pre auth key", "all of it was copied")
             .context("a wrong key")?;
 
         let options = KeyOptions { ephemeral: true, ..KeyOptions::default() };

@@ -1,4 +1,4 @@
-//! A node that the tailnet's policy gives no shell, and a user that the machine does not have, are each told so.
+//! A node that the tailnet's policy gives no shell is told so, and so is one that asks for a user who is not to be had.
 
 use anyhow::{Context as _, Result};
 use dayfly_tests::headscale::SERVER_TAG;
@@ -25,7 +25,7 @@ fn refused(engine: Engine) -> Result<()> {
         let page =
             Page::open(&browser, &tailnet.page(&[("authkey", &key), ("host", MACHINE), ("user", "nosuch")]))?;
         page.error()?
-            .expect("auth", "There is no user nosuch on box.", "nosuch", "another user")
+            .expect("auth", "does not let you into box as nosuch", "as user \"nosuch\"", "another user")
             .context("no such user")?;
 
         // The node is still there, and the way back leads to the machines.
@@ -33,7 +33,7 @@ fn refused(engine: Engine) -> Result<()> {
         page.until("machines")?;
         page.connect(MACHINE)?;
         page.error()?
-            .expect("auth", "There is no user nosuch on box.", "nosuch", "another user")
+            .expect("auth", "does not let you into box as nosuch", "as user \"nosuch\"", "another user")
             .context("from the list")
     })
 }

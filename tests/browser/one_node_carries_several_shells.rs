@@ -17,9 +17,13 @@ fn shells(engine: Engine) -> Result<()> {
         page.wait(&format!(
             "document.querySelector('[data-machine={MACHINE}][data-state=online][data-ssh=true]')"
         ))?;
-        let row = browser.evaluate(&format!("document.querySelector('[data-machine={MACHINE}]').textContent"))?;
+        let row =
+            browser.evaluate(&format!("document.querySelector('[data-machine={MACHINE}]').textContent"))?;
         for part in ["box.tail.test", "Linux", "100.64.", "Tailscale SSH"] {
-            ensure!(row.as_str().unwrap_or_default().contains(part), "{part} is not in the machine's row: {row}");
+            ensure!(
+                row.as_str().unwrap_or_default().contains(part),
+                "{part} is not in the machine's row: {row}"
+            );
         }
 
         page.connect(MACHINE)?;

@@ -21,7 +21,8 @@ fn in_all_engines() -> Result<()> {
             www: Some(tools::dist()),
             ..GatewayOptions::default()
         };
-        let page = Gateway::start(lab, &options)?.url();
+        let gateway = Gateway::start(lab, &options)?;
+        let page = gateway.url();
         let key = headscale.preauth_key(&KeyOptions::default())?;
         let mut machine = Tailscaled::join(lab, headscale.url(), &key, TailscaledOptions::machine(MACHINE))?;
         headscale.until_online(MACHINE, READY)?;
@@ -67,19 +68,12 @@ fn in_all_engines() -> Result<()> {
             error
                 .expect("control", "The control server does not answer.", "502", "runs")
                 .context("behind a gateway")?;
-            let page = Page::open(
-                browser,
-                &format!("{page}/#control={address}&authkey={key}", page = page_of(&link)),
-            )?;
+            let page = Page::open(browser, &format!("{}/#control={address}&authkey={key}", gateway.url()))?;
             page.act("confirm")?;
             page.error()?.expect("control", "The control server does not answer.", &address, "runs")
         })
         .context("a control server that is down")
     })
-}
-
-fn page_of(link: &str) -> &str {
-    link.split("/#").next().unwrap_or(link)
 }
 
 fn start_browsers(lab: &Lab) -> Result<Vec<Browser>> {

@@ -184,7 +184,7 @@ impl<'a> Page<'a> {
         let all = self.text()?;
         let (before, _) = all.rsplit_once(&format!("\n{end}")).context("the end of the output is gone")?;
         let begin = format!("\nbegin-{number}\n");
-        let (_, text) = before.rsplit_once(&begin).with_context(|| format!("no {begin:?} in {before}"))?;
+        let (_, text) = before.rsplit_once(&begin).context("more was printed than the terminal keeps")?;
         let status = end.split(':').nth(1).and_then(|status| status.parse().ok());
         Ok(Output { text: text.trim_end().to_owned(), status: status.context("no exit status")? })
     }
