@@ -250,9 +250,31 @@ async function start(): Promise<Engine> {
   const wasm = document.querySelector<HTMLLinkElement>('link[rel="preload"][as="fetch"][type="application/wasm"]');
   const glue = document.querySelector<HTMLLinkElement>('link[rel="modulepreload"]');
   if (!wasm || !glue) throw new Error("the page names no WebAssembly module");
-  const response = fetch(wasm.href, { integrity: wasm.integrity, credentials: "same-origin" });
-  const module = (await import(glue.href)) as Engine & { default(from: { module_or_path: Promise<Response> }): Promise<unknown> };
-  await module.default({ module_or_path: response });
+  const [module, engine] = await Promise.all([compile(wasm.href, wasm.integrity), import(glue.href) as Promise<Engine & Glue>]);
+  await engine.default({ module_or_path: module });
+  return engine;
+}
+
+interface Glue {
+  default(from: { module_or_path: WebAssembly.Module }): Promise<unknown>;
+}
+
+/**
+ * Compile the module while it is fetched, and hand it out if it is the one that `integrity` describes.
+ *
+ * A fetch that is given the integrity withholds all bytes until the last one has come, so that compiling would only
+ * begin then. Nothing of a module runs before it is instantiated, which is after this.
+ */
+async function compile(url: string, integrity: string): Promise<WebAssembly.Module> {
+  const [algorithm = "", expected] = integrity.split("-", 2);
+  // Pages without TLS have no digests.
+  const subtle = expected && globalThis.crypto.subtle;
+  if (!subtle) return WebAssembly.compileStreaming(fetch(url, { integrity, credentials: "same-origin" }));
+  const response = await fetch(url, { credentials: "same-origin" });
+  const bytes = response.clone().arrayBuffer();
+  const digest = bytes.then((bytes) => subtle.digest(algorithm.replace("sha", "SHA-"), bytes));
+  const [module, found] = await Promise.all([WebAssembly.compileStreaming(response), digest]);
+  if (btoa(String.fromCharCode(...new Uint8Array(found))) !== expected) throw new Error(`${fileName(url)} is not the file that the page names`);
   return module;
 }
 

@@ -6,8 +6,17 @@ import { combine, fetchConfig, takeFragment } from "./config.ts";
 import { engine } from "./dayfly.ts";
 import { lazy } from "./lazy.ts";
 
+/** How long a page that joins by itself may show nothing, in milliseconds. */
+const DRAW_AFTER = 150;
+
 // Before anything else: the address bar may hold a key.
 const fragment = takeFragment();
+
+// What takes longest begins first; it compiles while the form is made, and while the person reads.
+const ready = engine().then(
+  () => {},
+  () => {},
+);
 
 const app = new App(element("view"), element("shells"));
 const given = Object.keys(fragment).length > 0;
@@ -18,15 +27,16 @@ performance.mark("dayfly:painted");
 
 let touched = false;
 addEventListener("input", () => (touched = true), { once: true });
-void config.then((settings) => {
+void config.then(async (settings) => {
+  // Drawing would hold up a module that is about to be ready, which a link leads to.
+  if (given) await Promise.race([ready, new Promise((resolve) => setTimeout(resolve, DRAW_AFTER))]);
   const untouched = app.state === "boot" || (app.state === "join" && !touched);
   if (untouched && (given || Object.keys(settings).length > 0)) app.begin(combine(settings, fragment, location.origin));
 });
 
-// The module compiles while the person reads; so does the terminal.
-engine().catch(() => {});
+// The terminal is fetched and evaluated when the module is no longer in its way.
 const whenIdle = window.requestIdleCallback ?? ((run: () => void) => setTimeout(run, 100));
-whenIdle(() => void lazy("terminal").catch(() => {}));
+void ready.then(() => whenIdle(() => void lazy("terminal").catch(() => {})));
 
 addEventListener("pagehide", () => app.pageHidden());
 addEventListener("pageshow", (event) => {
