@@ -3,6 +3,7 @@
 import type { Settings } from "./config.ts";
 import { asDayflyError, engine, type CloseReport, type DayflyError, type Exit, type Machine, type Prompts, type Shell, type Tailnet, type TailnetEvent } from "./dayfly.ts";
 import { announce, clock, duration, h, linked, plain, plainLines } from "./dom.ts";
+import { whenIdle } from "./lazy.ts";
 import { Shells, type Session } from "./shells.ts";
 import { actions, card, type Action } from "./views/card.ts";
 import { askHostKey, askInteractive, askPassword, askPrivateKey, notice } from "./views/dialogs.ts";
@@ -119,6 +120,8 @@ export class App {
       case "state":
         this.tailnetState = event.state;
         if (event.step) this.joinSteps.begin(event.step);
+        // From here on it is the control server's time that passes.
+        if (event.step === "login" && this.state === "joining") this.prepareShell();
         if (event.state === "running") this.running();
         else if (event.state === "closed") this.closedByControl();
         else if (event.state === "failed") this.failed();
@@ -133,6 +136,7 @@ export class App {
         }
         break;
       case "machines":
+        if (!this.joined && this.settings.host) this.tailnet?.warm(this.settings.host);
         this.machines?.update(this.machineList());
         break;
       case "relay":
@@ -188,6 +192,7 @@ export class App {
   private dropTailnet(): void {
     const old = this.tailnet;
     this.tailnet = null;
+    this.shells.forgetAhead();
     // What became of it is of no interest any more.
     void old?.close().catch(() => {});
   }
@@ -220,6 +225,16 @@ export class App {
   }
 
   // Shells
+
+  /** The terminal of the shell that the page will open by itself. */
+  private prepareShell(): void {
+    const { attempt } = this;
+    const { host, user } = this.settings;
+    if (!host) return;
+    whenIdle(() => {
+      if (attempt === this.attempt && this.state === "joining") this.shells.prepareAhead(host, user ?? "root");
+    });
+  }
 
   async openShell(host: string, user: string): Promise<void> {
     const { tailnet, attempt } = this;

@@ -19,6 +19,12 @@ export function lazy<T>(name: string): Promise<T> {
   return module as Promise<T>;
 }
 
+/** Do something when the page has nothing else to do. */
+export function whenIdle(run: () => void): void {
+  if (window.requestIdleCallback) window.requestIdleCallback(run, { timeout: 1000 });
+  else setTimeout(run, 100);
+}
+
 async function load(name: string): Promise<unknown> {
   const named = document.querySelector<HTMLScriptElement>(`script[data-module="${name}"]`);
   if (!named) throw new Error(`The page names no module ${name}.`);

@@ -4,7 +4,7 @@ import { App, type AppEvent } from "./app.ts";
 import { Checksum } from "./checksum.ts";
 import { combine, fetchConfig, takeFragment } from "./config.ts";
 import { engine } from "./dayfly.ts";
-import { lazy } from "./lazy.ts";
+import { lazy, whenIdle } from "./lazy.ts";
 
 /** How long a page that joins by itself may show nothing, in milliseconds. */
 const DRAW_AFTER = 150;
@@ -35,7 +35,6 @@ void config.then(async (settings) => {
 });
 
 // The terminal is fetched and evaluated when the module is no longer in its way.
-const whenIdle = window.requestIdleCallback ?? ((run: () => void) => setTimeout(run, 100));
 void ready.then(() => whenIdle(() => void lazy("terminal").catch(() => {})));
 
 addEventListener("pagehide", () => app.pageHidden());

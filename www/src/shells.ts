@@ -15,13 +15,15 @@ export interface Session {
   readonly id: number;
   readonly host: string;
   readonly user: string;
-  readonly began: Date;
+  began: Date;
   readonly steps: StepList;
   /** What is shown over the terminal while it is not open yet. */
   readonly overlay: HTMLElement;
   readonly pane: HTMLElement;
   readonly tab: HTMLElement;
   view: TerminalView | null;
+  /** The making of `view`. */
+  prepared?: Promise<TerminalView | null>;
   shell: Shell | null;
   state: "connecting" | "open" | "ended" | "failed";
   /** The person has asked for its end. */
@@ -50,6 +52,8 @@ const LARGEST_FONT = 28;
 export class Shells {
   readonly sessions: Session[] = [];
   current: Session | null = null;
+  /** A shell's terminal, made before the shell is asked for. */
+  private ahead: Session | null = null;
   /** xterm.js tells screen readers what is on screen, which costs time with each line. */
   private screenReader = false;
   private nextId = 1;
@@ -102,6 +106,42 @@ export class Shells {
 
   /** A new tab. */
   begin(host: string, user: string): Session {
+    const { ahead } = this;
+    const made = ahead?.host === host && ahead.user === user && ahead;
+    if (made) this.ahead = null;
+    else this.forgetAhead();
+    const session = made || this.make(host, user);
+    session.began = new Date();
+    this.sessions.push(session);
+    this.drawTabs();
+    this.select(session);
+    return session;
+  }
+
+  /** Make the terminal of a shell that will be begun once the node is in the tailnet: out of sight, and laid out. */
+  prepareAhead(host: string, user: string): void {
+    if (this.ahead || this.sessions.length > 0) return;
+    const session = (this.ahead = this.make(host, user));
+    this.element.dataset.ahead = "true";
+    this.element.hidden = false;
+    // Whatever is wrong with it is told to whoever begins it.
+    const drop = () => this.ahead === session && this.forgetAhead();
+    this.prepare(session).then((view) => view ?? drop(), drop);
+  }
+
+  /** It will not be begun. */
+  forgetAhead(): void {
+    const { ahead } = this;
+    if (!ahead) return;
+    this.ahead = null;
+    ahead.state = "ended";
+    ahead.view?.dispose();
+    ahead.view = null;
+    ahead.pane.remove();
+    if (this.element.dataset.ahead) this.show(false);
+  }
+
+  private make(host: string, user: string): Session {
     const id = this.nextId++;
     const steps = new StepList(SHELL_STEPS, `Opening a shell on ${host}`);
     const overlay = h("div", { class: "overlay" });
@@ -112,18 +152,21 @@ export class Shells {
     const session: Session = { id, host, user, began: new Date(), steps, overlay, pane, tab, view: null, shell: null, state: "connecting", closing: false, banner: "" };
     select.addEventListener("click", () => this.select(session));
     close.addEventListener("click", () => this.hooks.disconnect(session));
-    this.sessions.push(session);
     this.panes.append(pane);
-    this.drawTabs();
-    this.select(session);
     return session;
   }
 
   /** Its terminal, which is needed early: the shell has to know its size. `null` if it was given up meanwhile. */
-  async prepare(session: Session): Promise<TerminalView | null> {
+  prepare(session: Session): Promise<TerminalView | null> {
+    return (session.prepared ??= this.makeView(session));
+  }
+
+  private async makeView(session: Session): Promise<TerminalView | null> {
     const module = await lazy<TerminalModule>("terminal");
     const screen = session.pane.querySelector<HTMLElement>(".screen");
     if (session.state !== "connecting" || !screen) return null;
+    // A terminal that is not laid out has no size.
+    if (session === this.ahead && this.element.hidden) return null;
     const view = module.createTerminal(screen, this.terminalHooks(session), { fontSize: this.fontSize, screenReader: this.screenReader });
     session.view = view;
     view.onStickyCtrl = (on) => this.ctrl.setAttribute("aria-pressed", String(on));
@@ -190,6 +233,7 @@ export class Shells {
 
   show(visible: boolean): void {
     this.element.hidden = !visible;
+    delete this.element.dataset.ahead;
     if (visible && this.current) {
       this.current.view?.fit();
       if (this.current.state === "open") this.current.view?.focus();
