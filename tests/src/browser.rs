@@ -35,6 +35,12 @@ pub enum Scheme {
     Dark,
 }
 
+/// Two frames, since what depends on the size is laid out again in the first, and the end of what moves meanwhile.
+const SETTLED: &str = "new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))
+    .then(() => Promise.all(document.getAnimations()
+      .filter(one => one.effect.getComputedTiming().iterations !== Infinity).map(one => one.finished)))
+    .then(() => 1)";
+
 /// A running browser with one window and a new, empty profile. It is also a [`Session`].
 #[derive(Debug)]
 pub struct Browser {
@@ -119,10 +125,7 @@ impl Browser {
             self.viewport(width, height)?;
             for scheme in [Scheme::Light, Scheme::Dark] {
                 self.prefer(scheme)?;
-                // Two frames: what depends on the size is laid out again in the first.
-                self.resolve(
-                    "new Promise(r => requestAnimationFrame(() => requestAnimationFrame(() => r(1))))",
-                )?;
+                self.resolve(SETTLED)?;
                 if self.evaluate("document.documentElement.scrollWidth > innerWidth")? == true {
                     bail!("{name} is wider than the page at {size} width");
                 }
