@@ -1,9 +1,9 @@
 //! One node's WireGuard.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use dayfly_sorted::SortedMap;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
@@ -36,9 +36,9 @@ pub(crate) struct Shared {
 pub struct Device {
     public_key: Key,
     shared: Shared,
-    peers: BTreeMap<Key, Peer>,
+    peers: SortedMap<Key, Box<Peer>>,
     /// When each peer's timers are due; only those peers that have any.
-    deadlines: BTreeMap<Key, Duration>,
+    deadlines: SortedMap<Key, Duration>,
     checker: Checker,
     load: Load,
 }
@@ -63,8 +63,8 @@ impl Device {
                 indices: Indices::default(),
                 outbox: Outbox::default(),
             },
-            peers: BTreeMap::new(),
-            deadlines: BTreeMap::new(),
+            peers: SortedMap::new(),
+            deadlines: SortedMap::new(),
             checker: Checker::new(&public_key),
             load: Load::default(),
         }
@@ -79,7 +79,7 @@ impl Device {
     /// Adds a peer. One that is there already keeps its sessions and takes on the rest.
     pub fn add_peer(&mut self, config: PeerConfig) {
         let key = config.public_key;
-        let peer = self.peers.entry(key).or_insert_with(|| Peer::new(key));
+        let peer = self.peers.get_or_insert_with(key, || Box::new(Peer::new(key)));
         peer.configure(config);
         schedule(&mut self.deadlines, &key, peer);
     }
@@ -293,7 +293,7 @@ impl Device {
 
 fn by_index<'a>(
     indices: &Indices,
-    peers: &'a mut BTreeMap<Key, Peer>,
+    peers: &'a mut SortedMap<Key, Box<Peer>>,
     index: u32,
 ) -> Result<(Key, &'a mut Peer), ReceiveError> {
     let peer = indices.peer(index).ok_or(ReceiveError::UnknownIndex)?;
@@ -301,7 +301,7 @@ fn by_index<'a>(
 }
 
 /// Notes when a peer's timers are due.
-fn schedule(deadlines: &mut BTreeMap<Key, Duration>, key: &Key, peer: &Peer) {
+fn schedule(deadlines: &mut SortedMap<Key, Duration>, key: &Key, peer: &Peer) {
     match (peer.deadline(), deadlines.get_mut(key)) {
         (Some(at), Some(noted)) => *noted = at,
         (Some(at), None) => {

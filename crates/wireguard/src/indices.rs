@@ -1,7 +1,6 @@
 //! The numbers by which messages name sessions and handshakes.
 
-use std::collections::BTreeMap;
-
+use dayfly_sorted::SortedMap;
 use rand_core::CryptoRng;
 
 use crate::Key;
@@ -11,15 +10,15 @@ const DRAWS: usize = 16;
 
 /// Whose handshake or session each of our numbers is.
 #[derive(Debug, Default)]
-pub(crate) struct Indices(BTreeMap<u32, Key>);
+pub(crate) struct Indices(SortedMap<u32, Key>);
 
 impl Indices {
     /// Draws a number for a handshake of `peer` and of the session that it becomes.
     pub(crate) fn allocate(&mut self, peer: Key, rng: &mut (impl CryptoRng + ?Sized)) -> Option<u32> {
         for _ in 0..DRAWS {
             let index = rng.next_u32();
-            if let std::collections::btree_map::Entry::Vacant(free) = self.0.entry(index) {
-                free.insert(peer);
+            if !self.0.contains_key(&index) {
+                self.0.insert(index, peer);
                 return Some(index);
             }
         }

@@ -1,7 +1,8 @@
 //! Whether too many handshake messages come (section 5.3).
 
-use std::collections::BTreeMap;
 use std::time::Duration;
+
+use dayfly_sorted::SortedMap;
 
 use crate::Key;
 use crate::constants::{LOAD_THRESHOLD, LOAD_WINDOW, MAX_SOURCES, MESSAGES_PER_SOURCE};
@@ -15,7 +16,7 @@ pub(crate) struct Load {
     /// Whether there was load in the window before.
     before: bool,
     /// How many messages were taken from each source under load, in this window.
-    sources: BTreeMap<Key, u32>,
+    sources: SortedMap<Key, u32>,
 }
 
 impl Load {
@@ -37,7 +38,7 @@ impl Load {
         if self.sources.len() >= MAX_SOURCES && !self.sources.contains_key(source) {
             return false;
         }
-        let taken = self.sources.entry(*source).or_default();
+        let taken = self.sources.get_or_insert_with(*source, || 0);
         *taken += 1;
         *taken <= MESSAGES_PER_SOURCE
     }

@@ -1,8 +1,8 @@
 //! Taking in the messages of the map stream, in the order of Go's `control/controlclient/map.go`.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
+use dayfly_sorted::{SortedMap, SortedSet};
 use dayfly_wire::control::{DerpMap, MapResponse, Node, PeerChange, Timestamp};
 use dayfly_wire::key::NodePublic;
 
@@ -20,9 +20,9 @@ pub struct Changes {
     /// This node itself.
     pub node: bool,
     /// Numbers of peers that are new or changed in any way.
-    pub peers: BTreeSet<i64>,
+    pub peers: SortedSet<i64>,
     /// Numbers of peers that are gone.
-    pub removed: BTreeSet<i64>,
+    pub removed: SortedSet<i64>,
     /// Node keys that no peer has any more: of peers that are gone, and old keys of those that have a new one.
     pub removed_keys: Vec<NodePublic>,
     /// The map of relays.
@@ -97,7 +97,7 @@ impl NetMap {
         if first || !message.peers.is_empty() {
             // A full list makes the message's other words about peers void.
             let kept = if message.peers.is_empty() { &message.peers_changed } else { &message.peers };
-            let kept: BTreeSet<i64> = kept.iter().map(|node| node.id).collect();
+            let kept: SortedSet<i64> = kept.iter().map(|node| node.id).collect();
             let gone: Vec<i64> = self.peers.keys().filter(|id| !kept.contains(id)).copied().collect();
             for id in gone {
                 self.remove_peer(id, changes);
@@ -133,7 +133,7 @@ impl NetMap {
     }
 
     fn upsert_peer(&mut self, node: Node, changes: &mut Changes) {
-        if node.id == 0 || self.peers.get(&node.id) == Some(&node) {
+        if node.id == 0 || self.peers.get(&node.id).is_some_and(|known| **known == node) {
             return;
         }
         // A key belongs to one node: whoever had it under another number is gone.
@@ -155,7 +155,7 @@ impl NetMap {
         for prefix in node.addresses.iter().filter(|prefix| prefix.is_host()) {
             self.by_address.insert(prefix.address(), node.id);
         }
-        self.peers.insert(node.id, node);
+        self.peers.insert(node.id, Box::new(node));
     }
 
     fn remove_peer(&mut self, id: i64, changes: &mut Changes) {
@@ -187,7 +187,7 @@ impl NetMap {
         if stale {
             return;
         }
-        let mut node = before.clone();
+        let mut node = Node::clone(before);
         if patch.derp_region != 0 {
             node.home_derp = patch.derp_region;
         }
@@ -229,7 +229,7 @@ impl NetMap {
 }
 
 /// Applies a map of changes: nothing under [`ALL`] takes back all entries first, nothing elsewhere just that one.
-fn patch_map<T>(map: &mut BTreeMap<String, T>, patch: BTreeMap<String, Option<T>>) {
+fn patch_map<T>(map: &mut SortedMap<String, T>, patch: SortedMap<String, Option<T>>) {
     if matches!(patch.get(ALL), Some(None)) {
         map.clear();
     }

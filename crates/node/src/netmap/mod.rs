@@ -10,9 +10,10 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::IpAddr;
 
+use dayfly_sorted::SortedMap;
 use dayfly_wire::control::{
     DerpMap, DerpRegion, DisplayMessage, DnsConfig, FilterRule, Node, Timestamp, UserProfile,
 };
@@ -26,16 +27,16 @@ pub use resolve::{ResolveError, Target};
 #[derive(Debug, Default)]
 pub struct NetMap {
     node: Option<Box<Node>>,
-    peers: BTreeMap<i64, Node>,
+    peers: SortedMap<i64, Box<Node>>,
     by_key: HashMap<NodePublic, i64>,
     by_address: HashMap<IpAddr, i64>,
     derp_map: DerpMap,
-    filters: BTreeMap<String, Vec<FilterRule>>,
-    users: BTreeMap<i64, UserProfile>,
+    filters: SortedMap<String, Vec<FilterRule>>,
+    users: SortedMap<i64, UserProfile>,
     dns: DnsConfig,
     domain: String,
     health: Vec<String>,
-    messages: BTreeMap<String, DisplayMessage>,
+    messages: SortedMap<String, DisplayMessage>,
     /// What to add to the wall clock, in seconds, to get the server's.
     clock_offset: i64,
 }

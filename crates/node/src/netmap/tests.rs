@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use dayfly_sorted::SortedMap;
 use dayfly_wire::control::{
     CapSet, DerpMap, DerpRegion, DnsConfig, DnsRecord, FilterRule, Hostinfo, MapResponse, Node, PeerChange,
     Timestamp, UserProfile,
@@ -52,7 +53,7 @@ fn a_full_list_replaces_all_peers_and_makes_deltas_void() {
         peers: vec![node(3, "web-2", "100.64.0.3"), node(5, "new", "100.64.0.5")],
         peers_removed: vec![3],
         peers_changed: vec![node(6, "ignored", "100.64.0.6")],
-        online_change: BTreeMap::from([(3, true)]),
+        online_change: SortedMap::from([(3, true)]),
         ..MapResponse::default()
     };
     let changes = map.apply(message, false, NOW);
@@ -79,8 +80,8 @@ fn deltas_are_applied_in_order_removed_changed_seen_online_patched() {
     let message = MapResponse {
         peers_removed: vec![2, 99],
         peers_changed: vec![node(2, "web-1b", "100.64.0.22")],
-        peer_seen_change: BTreeMap::from([(2, true), (3, false), (99, true)]),
-        online_change: BTreeMap::from([(2, true), (99, true)]),
+        peer_seen_change: SortedMap::from([(2, true), (3, false), (99, true)]),
+        online_change: SortedMap::from([(2, true), (99, true)]),
         peers_changed_patch: vec![
             PeerChange { node_id: 2, online: Some(false), derp_region: 7, ..PeerChange::default() },
             PeerChange { node_id: 99, online: Some(true), ..PeerChange::default() },
@@ -136,7 +137,7 @@ fn a_patch_changes_just_what_it_names() {
 #[test]
 fn a_stale_disco_key_does_not_replace_a_newer_one() {
     let mut map = three();
-    let seen = MapResponse { peer_seen_change: BTreeMap::from([(2, true)]), ..MapResponse::default() };
+    let seen = MapResponse { peer_seen_change: SortedMap::from([(2, true)]), ..MapResponse::default() };
     let _ = map.apply(seen, false, NOW);
     let stale = PeerChange {
         node_id: 2,
@@ -181,7 +182,7 @@ fn a_keep_alive_changes_nothing_but_the_clock() {
 fn relays_stay_when_only_the_hints_about_them_change() {
     let mut map = three();
     let region = DerpRegion { region_id: 7, ..DerpRegion::default() };
-    let regions = BTreeMap::from([(7, Some(region)), (8, None)]);
+    let regions = SortedMap::from([(7, Some(region)), (8, None)]);
     let full = DerpMap { regions: Some(regions), home_params: None };
     assert!(map.apply(MapResponse { derp_map: Some(full), ..MapResponse::default() }, false, NOW).derp_map);
     assert_eq!(map.derp_regions().map(|region| region.region_id).collect::<Vec<_>>(), [7]);
@@ -189,7 +190,7 @@ fn relays_stay_when_only_the_hints_about_them_change() {
     assert!(map.apply(MapResponse { derp_map: Some(hints), ..MapResponse::default() }, false, NOW).derp_map);
     assert!(map.derp_region(7).is_some());
     assert!(map.derp_map().home_params.is_some());
-    let none = DerpMap { regions: Some(BTreeMap::new()), home_params: None };
+    let none = DerpMap { regions: Some(SortedMap::new()), home_params: None };
     let _ = map.apply(MapResponse { derp_map: Some(none), ..MapResponse::default() }, false, NOW);
     assert!(map.derp_region(7).is_none());
 }

@@ -1,12 +1,13 @@
 //! Whole nodes with a coordination server and relays in memory, on a clock that stands still while anything can still
 //! happen.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dayfly_platform::random::SystemRng;
 use dayfly_platform::{BoxByteStream, BoxFuture};
+use dayfly_sorted::SortedMap;
 use dayfly_wire::control::{
     DerpMap, DerpNode, DerpRegion, FilterRule, IpPrefix, MapResponse, NetPortRange, Node as MapNode,
     PortRange, RegisterResponse,
@@ -242,7 +243,7 @@ fn derp_map(regions: &[u32]) -> DerpMap {
         nodes: vec![DerpNode { host_name: format!("derp{id}.test"), region_id: id, ..DerpNode::default() }],
         ..DerpRegion::default()
     };
-    let regions: BTreeMap<_, _> = regions.iter().map(|&id| (id, Some(region(id)))).collect();
+    let regions: SortedMap<_, _> = regions.iter().map(|&id| (id, Some(region(id)))).collect();
     DerpMap { regions: Some(regions), ..DerpMap::default() }
 }
 
@@ -371,7 +372,7 @@ async fn each_way_to_fail_has_its_error() {
     assert!(matches!(&error, TcpError::Refused { host, port: PORT } if host == "node1"), "{error}");
 
     // It is gone, and the coordination server says so.
-    let offline = MapResponse { online_change: BTreeMap::from([(2, false)]), ..MapResponse::default() };
+    let offline = MapResponse { online_change: SortedMap::from([(2, false)]), ..MapResponse::default() };
     near.send(&offline);
     near.event(|event| matches!(event, NodeEvent::MapChanged).then_some(())).await;
     drop(far);
@@ -382,7 +383,7 @@ async fn each_way_to_fail_has_its_error() {
     assert!(start.elapsed() < Duration::from_secs(5));
 
     // It is gone, and the coordination server does not know.
-    let online = MapResponse { online_change: BTreeMap::from([(2, true)]), ..MapResponse::default() };
+    let online = MapResponse { online_change: SortedMap::from([(2, true)]), ..MapResponse::default() };
     near.send(&online);
     near.event(|event| matches!(event, NodeEvent::MapChanged).then_some(())).await;
     let error = near.node.connect("node1", PORT, |_| {}).await.unwrap_err();

@@ -1,10 +1,11 @@
 //! The relay connections of a node, one for each region that is in use.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use dayfly_sorted::SortedMap;
 use dayfly_wire::key::{NodePrivate, NodePublic};
 
 use crate::derp::{self, ClientError};
@@ -20,7 +21,7 @@ const BUSY: usize = 128 << 10;
 /// All regions that are in use.
 #[derive(Debug, Default)]
 pub(crate) struct Relays {
-    links: BTreeMap<u32, Link>,
+    links: SortedMap<u32, Link>,
 }
 
 /// One region.
@@ -120,7 +121,7 @@ impl Relays {
     /// Marks a region as in use. Whether it was not.
     pub(crate) fn open(&mut self, region: u32, now: Duration) -> bool {
         let mut new = false;
-        let link = self.links.entry(region).or_insert_with(|| {
+        let link = self.links.get_or_insert_with(region, || {
             new = true;
             Link::default()
         });

@@ -1,7 +1,6 @@
 //! The map of relays that a tailnet uses.
 
-use std::collections::BTreeMap;
-
+use dayfly_sorted::SortedMap;
 use serde::{Deserialize, Serialize};
 
 use super::tolerant::is_default;
@@ -15,7 +14,7 @@ pub struct DerpMap {
     pub home_params: Option<DerpHomeParams>,
     /// Regions by number, which are 1 to 65535 in practice. In an update `None` keeps the regions known before;
     /// a region of `None` does not exist.
-    pub regions: Option<BTreeMap<u32, Option<DerpRegion>>>,
+    pub regions: Option<SortedMap<u32, Option<DerpRegion>>>,
 }
 
 /// How nodes choose their home region.
@@ -23,8 +22,8 @@ pub struct DerpMap {
 #[serde(default, rename_all = "PascalCase")]
 pub struct DerpHomeParams {
     /// Factor on a region's latency; at or below 0 there is none.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub region_score: BTreeMap<u32, f64>,
+    #[serde(skip_serializing_if = "SortedMap::is_empty")]
+    pub region_score: SortedMap<u32, f64>,
 }
 
 /// A region: relays that are meshed, so that any of them will do (tailcfg `DERPRegion`).

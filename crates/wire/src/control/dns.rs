@@ -1,7 +1,6 @@
 //! Names and resolvers that a tailnet's nodes use.
 
-use std::collections::BTreeMap;
-
+use dayfly_sorted::SortedMap;
 use serde::{Deserialize, Serialize};
 
 use super::tolerant::is_default;
@@ -14,8 +13,8 @@ pub struct DnsConfig {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub resolvers: Vec<DnsResolver>,
     /// Resolvers by domain suffix; without any the node answers by itself.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub routes: BTreeMap<String, Option<Vec<DnsResolver>>>,
+    #[serde(skip_serializing_if = "SortedMap::is_empty")]
+    pub routes: SortedMap<String, Option<Vec<DnsResolver>>>,
     /// Search domains, without trailing dots.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub domains: Vec<String>,

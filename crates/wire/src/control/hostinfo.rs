@@ -1,7 +1,6 @@
 //! What a node tells of itself, and what others are told of it.
 
-use std::collections::BTreeMap;
-
+use dayfly_sorted::SortedMap;
 use serde::{Deserialize, Serialize};
 
 use super::IpPrefix;
@@ -94,6 +93,6 @@ pub struct NetInfo {
     #[serde(rename = "PreferredDERP", skip_serializing_if = "is_default")]
     pub preferred_derp: u32,
     /// Seconds to each region, by `<region>-v4` and `<region>-v6`.
-    #[serde(rename = "DERPLatency", skip_serializing_if = "BTreeMap::is_empty")]
-    pub derp_latency: BTreeMap<String, f64>,
+    #[serde(rename = "DERPLatency", skip_serializing_if = "SortedMap::is_empty")]
+    pub derp_latency: SortedMap<String, f64>,
 }

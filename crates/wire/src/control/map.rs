@@ -1,7 +1,6 @@
 //! The map: `POST /machine/map`.
 
-use std::collections::BTreeMap;
-
+use dayfly_sorted::SortedMap;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssh-policy")]
@@ -74,11 +73,11 @@ pub struct MapResponse {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub peers_changed_patch: Vec<PeerChange>,
     /// By peer: whether it was seen right now, or its time of being seen is unknown.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub peer_seen_change: BTreeMap<i64, bool>,
+    #[serde(skip_serializing_if = "SortedMap::is_empty")]
+    pub peer_seen_change: SortedMap<i64, bool>,
     /// By peer: whether it is online.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub online_change: BTreeMap<i64, bool>,
+    #[serde(skip_serializing_if = "SortedMap::is_empty")]
+    pub online_change: SortedMap<i64, bool>,
     /// Names and resolvers.
     #[serde(rename = "DNSConfig", skip_serializing_if = "Option::is_none")]
     pub dns_config: Option<DnsConfig>,
@@ -92,8 +91,8 @@ pub struct MapResponse {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub packet_filter: Option<Vec<FilterRule>>,
     /// Packet filters by name; `None` deletes one, and `*` with `None` deletes all before the others are set.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub packet_filters: BTreeMap<String, Option<Vec<FilterRule>>>,
+    #[serde(skip_serializing_if = "SortedMap::is_empty")]
+    pub packet_filters: SortedMap<String, Option<Vec<FilterRule>>>,
     /// Owners of nodes, new or changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub user_profiles: Vec<UserProfile>,
@@ -101,8 +100,8 @@ pub struct MapResponse {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<Vec<String>>,
     /// What a person should know, by key; `None` takes one back, and `*` with `None` takes all back.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub display_messages: BTreeMap<String, Option<DisplayMessage>>,
+    #[serde(skip_serializing_if = "SortedMap::is_empty")]
+    pub display_messages: SortedMap<String, Option<DisplayMessage>>,
     /// Who may open SSH sessions on this node.
     #[cfg(feature = "ssh-policy")]
     #[serde(rename = "SSHPolicy", skip_serializing_if = "Option::is_none")]

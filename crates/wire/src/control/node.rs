@@ -1,8 +1,6 @@
 //! Nodes and their owners, as the map describes them.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
-
+use dayfly_sorted::{SortedMap, SortedSet};
 use serde::de::IgnoredAny;
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -96,7 +94,7 @@ impl Node {
 
 /// Names of a node's capabilities (the keys of tailcfg `NodeCapMap`). Their values are not read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CapSet(BTreeSet<String>);
+pub struct CapSet(SortedSet<String>);
 
 impl CapSet {
     /// Whether there are none.
@@ -121,7 +119,7 @@ impl FromIterator<String> for CapSet {
 impl Serialize for CapSet {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for name in &self.0 {
+        for name in self.0.iter() {
             map.serialize_entry(name, &[(); 0])?;
         }
         map.end()
@@ -130,7 +128,10 @@ impl Serialize for CapSet {
 
 impl<'de> Deserialize<'de> for CapSet {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(BTreeMap::<String, IgnoredAny>::deserialize(deserializer)?.into_keys().collect())
+        Ok(SortedMap::<String, IgnoredAny>::deserialize(deserializer)?
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect())
     }
 }
 

@@ -1,7 +1,6 @@
 //! Who may open an SSH session as whom: the policy that a Tailscale SSH server evaluates.
 
-use std::collections::BTreeMap;
-
+use dayfly_sorted::SortedMap;
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
@@ -25,7 +24,7 @@ pub struct SshRule {
     /// Any of these has to match the source.
     pub principals: Vec<SshPrincipal>,
     /// Local user by requested user. `*` is every other one, `=` keeps the name (never root), empty denies.
-    pub ssh_users: BTreeMap<String, String>,
+    pub ssh_users: SortedMap<String, String>,
     /// What happens; without one the rule matches nothing.
     pub action: Option<SshAction>,
     /// Environment variables that a client may set, with `*` and `?`.
