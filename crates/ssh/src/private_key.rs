@@ -2,19 +2,21 @@
 
 use russh::keys::Algorithm;
 use russh::keys::ssh_key;
+use zeroize::Zeroizing;
 
 use crate::interaction::{KeyProblem, PrivateKey};
 
 /// Longest file that is looked at, in bytes. An RSA key of 16,384 bits is below 13 KiB.
 const MAX_FILE: usize = 64 * 1024;
+/// What OpenSSH's format is called in PEM (OpenSSH `PROTOCOL.key`).
+const LABEL: &str = "OPENSSH PRIVATE KEY";
 
 /// Reads a key in OpenSSH's format and decrypts it.
 pub(crate) fn read(key: &PrivateKey) -> Result<ssh_key::PrivateKey, KeyProblem> {
     if key.pem.len() > MAX_FILE {
         return Err(KeyProblem::Unreadable);
     }
-    let read = ssh_key::PrivateKey::from_openssh(key.pem.trim_start().as_bytes())
-        .map_err(|_| KeyProblem::Unreadable)?;
+    let read = from_openssh(key.pem.trim_start().as_bytes()).ok_or(KeyProblem::Unreadable)?;
     match read.algorithm() {
         Algorithm::Ed25519 | Algorithm::Ecdsa { .. } => {}
         other => return Err(KeyProblem::Unsupported(other.as_str().to_owned())),
@@ -26,6 +28,18 @@ pub(crate) fn read(key: &PrivateKey) -> Result<ssh_key::PrivateKey, KeyProblem> 
         None => Err(KeyProblem::NeedsPassphrase),
         Some(passphrase) => read.decrypt(passphrase.as_bytes()).map_err(|_| KeyProblem::WrongPassphrase),
     }
+}
+
+/// As `ssh_key::PrivateKey::from_openssh`, whose reader of PEM makes one more copy of all that decodes keys.
+fn from_openssh(pem: &[u8]) -> Option<ssh_key::PrivateKey> {
+    let mut decoder = pem_rfc7468::Decoder::new_detect_wrap(pem).ok()?;
+    if decoder.type_label() != LABEL {
+        return None;
+    }
+    // In one piece of memory, so that no part of it is left behind.
+    let mut bytes = Zeroizing::new(vec![0; decoder.remaining_len()]);
+    decoder.decode(&mut bytes).ok()?;
+    ssh_key::PrivateKey::from_bytes(&bytes).ok()
 }
 
 #[cfg(test)]
