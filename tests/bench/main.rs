@@ -4,6 +4,8 @@
 //! real; each client's page comes from a gateway of its own. A round is a visit with empty caches and one with full
 //! ones, of each client in turn; the table shows medians and extremes over all rounds. Tailscale's client is given a
 //! page without a terminal, so all that ours spends on drawing counts against us.
+//!
+//! Headscale applies what nodes ask for twice a second: joining waits for that three times, in either client.
 
 mod clients;
 mod options;
@@ -77,6 +79,7 @@ fn live(lab: &Lab, options: &Options) -> Result<Vec<Row>> {
                 client: *client,
                 origin: &origin,
                 key: &key,
+                trace: options.trace,
             };
             eprintln!("round {round} of {}: {}", options.rounds, client.title());
             browser.devtools("Network.clearBrowserCache", &serde_json::json!({}))?;
@@ -107,6 +110,7 @@ fn rows(options: &Options, measured: &[Measured]) -> Vec<Row> {
         for (what, value, target) in [
             ("navigation to ready", (|visit| visit.ready) as fn(&Visit) -> f64, fifth),
             ("ready to Running", |visit| visit.running, half),
+            ("of that, without Headscale's time", |visit| visit.joining, half),
             ("Running to first prompt", |visit| visit.prompt, half),
         ] {
             rows.push(visits(&format!("{what}, cold"), Unit::Milliseconds, cold, value, target));

@@ -20,19 +20,28 @@ pub(crate) struct Options {
     pub(crate) clients: Vec<Client>,
     /// How often.
     pub(crate) rounds: u32,
+    /// Print what happened when, of each visit.
+    pub(crate) trace: bool,
 }
 
 impl Options {
     /// Parse words such as `size start tsconnect --rounds 3`; everything, when there are none.
     pub(crate) fn parse(words: impl IntoIterator<Item = String>) -> Result<Self> {
-        let mut options =
-            Self { size: false, start: false, stream: false, clients: Vec::new(), rounds: ROUNDS };
+        let mut options = Self {
+            size: false,
+            start: false,
+            stream: false,
+            clients: Vec::new(),
+            rounds: ROUNDS,
+            trace: false,
+        };
         let mut words = words.into_iter();
         while let Some(word) = words.next() {
             match word.as_str() {
                 "size" => options.size = true,
                 "start" => options.start = true,
                 "stream" => options.stream = true,
+                "--trace" => options.trace = true,
                 "--rounds" => match words.next().and_then(|count| count.parse().ok()) {
                     Some(count @ 1..=100) => options.rounds = count,
                     _ => bail!("--rounds takes a number from 1 to 100"),
@@ -71,8 +80,8 @@ mod tests {
 
     #[test]
     fn words_choose() {
-        let options = parse("start dayfly --rounds 2").unwrap();
-        assert!(!options.size && options.start && !options.stream);
+        let options = parse("start dayfly --rounds 2 --trace").unwrap();
+        assert!(options.trace && !options.size && options.start && !options.stream);
         assert_eq!((options.clients, options.rounds), (vec![Client::Dayfly], 2));
         assert!(parse("speed").is_err());
         assert!(parse("--rounds 0").is_err());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use dayfly_tests::wait::{READY, until};
-use dayfly_tests::{Browser, Headscale};
+use dayfly_tests::{Browser, Headscale, sshd};
 use serde_json::{Value, json};
 
 use crate::clients::Client;
@@ -15,6 +15,10 @@ pub(crate) const MACHINE: &str = "box";
 
 /// Keeps hold of a page's WebAssembly memories.
 const MEMORY: &str = include_str!("scripts/memory.js");
+/// Sums the time for which a page waits for its coordination server.
+const WAITS: &str = include_str!("scripts/waits.js");
+/// Notes what a page asks for and gets, and when.
+const TRACE: &str = include_str!("scripts/trace.js");
 /// Types, and waits for each letter's echo.
 const ECHO: &str = include_str!("scripts/echo.js");
 /// Has the shell print, and waits for the last byte.
@@ -34,6 +38,8 @@ pub(crate) struct Site<'a> {
     pub(crate) origin: &'a str,
     /// A reusable ephemeral key.
     pub(crate) key: &'a str,
+    /// Print what happened when.
+    pub(crate) trace: bool,
 }
 
 /// The way to the prompt, in milliseconds each, and the memory there, in bytes.
@@ -43,6 +49,8 @@ pub(crate) struct Visit {
     pub(crate) ready: f64,
     /// From there until the node is in the tailnet.
     pub(crate) running: f64,
+    /// Of that, what was not spent waiting for the coordination server.
+    pub(crate) joining: f64,
     /// From there until the shell's first output.
     pub(crate) prompt: f64,
     /// The proportional share (PSS) of the process that runs the page.
@@ -62,6 +70,11 @@ pub(crate) struct Work {
     pub(crate) process: f64,
     /// As [`Visit::wasm`], after all of it.
     pub(crate) wasm: f64,
+}
+
+/// Whose shell is opened: somebody without dotfiles, where there is somebody, since those may take longer than all else.
+fn user() -> &'static str {
+    if sshd::has_user() { sshd::USER } else { "root" }
 }
 
 impl Site<'_> {
@@ -84,13 +97,22 @@ impl Site<'_> {
     fn stay(&self, work: bool) -> Result<(Visit, Option<Work>)> {
         let Self { browser, client, origin, key, .. } = *self;
         browser.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": MEMORY }))?;
-        let name = client.name();
+        browser.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": WAITS }))?;
+        if self.trace {
+            browser.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": TRACE }))?;
+        }
+        let (name, user) = (client.name(), user());
         browser.open(&format!(
-            "{origin}/#control={origin}&authkey={key}&hostname={name}&host={MACHINE}&user=root"
+            "{origin}/#control={origin}&authkey={key}&hostname={name}&host={MACHINE}&user={user}"
         ))?;
         let [.., prompt] = client.marks();
         let there = format!("performance.getEntriesByName('{prompt}').length > 0");
-        browser.wait(&format!("{there} || document.body.dataset.state === 'error'"), READY)?;
+        let came = browser.wait(&format!("{there} || document.body.dataset.state === 'error'"), READY);
+        // Also of a visit that comes to nothing.
+        if self.trace {
+            self.print_trace()?;
+        }
+        came?;
         if browser.evaluate(&there)? != true {
             let shown = browser.evaluate("document.body.innerText")?;
             bail!("the page shows an error: {}", shown.as_str().unwrap_or_default());
@@ -103,6 +125,7 @@ impl Site<'_> {
         let visit = Visit {
             ready,
             running: running - ready,
+            joining: running - ready - self.number(&format!("controlWaits({ready}, {running})"))?,
             prompt: prompt - running,
             process: self.page_process()?.1,
             wasm: self.wasm_memory()?,
@@ -132,6 +155,21 @@ impl Site<'_> {
     fn mark(&self, name: &str) -> Result<f64> {
         let time = self.browser.evaluate(&format!("performance.getEntriesByName('{name}')[0]?.startTime"))?;
         time.as_f64().with_context(|| format!("the page has not set its mark {name}"))
+    }
+
+    /// Print the steps of the visit: milliseconds after navigation, and what happened.
+    fn print_trace(&self) -> Result<()> {
+        for step in self.browser.evaluate("traceSteps()")?.as_array().into_iter().flatten() {
+            if let (Some(time), Some(what)) = (step[0].as_f64(), step[1].as_str()) {
+                eprintln!("{time:9.1}  {what}");
+            }
+        }
+        Ok(())
+    }
+
+    fn number(&self, expression: &str) -> Result<f64> {
+        let value = self.browser.evaluate(expression)?;
+        value.as_f64().with_context(|| format!("{expression} is {value}, which is no number"))
     }
 
     fn wasm_memory(&self) -> Result<f64> {

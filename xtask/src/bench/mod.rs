@@ -20,7 +20,11 @@ const CLIENTS: [&str; 2] = ["tsconnect", "dayfly"];
 pub(crate) fn run_command(wanted: &[String]) -> Result<ExitCode> {
     let is_of = |words: &[&str]| wanted.iter().any(|word| words.contains(&word.as_str()));
     if let Some(word) = unknown(wanted) {
-        bail!("there is no benchmark of {word:?}: {}, {}, --rounds N", WHAT.join(", "), CLIENTS.join(", "));
+        bail!(
+            "there is no benchmark of {word:?}: {}, {}, --rounds N, --trace",
+            WHAT.join(", "),
+            CLIENTS.join(", ")
+        );
     }
     let is_wanted = |client: &'static str| is_of(&[client]) || !is_of(&CLIENTS);
 
@@ -55,7 +59,7 @@ fn unknown(wanted: &[String]) -> Option<&String> {
     while let Some(word) = words.next() {
         if word == "--rounds" {
             words.next();
-        } else if !WHAT.contains(&word.as_str()) && !CLIENTS.contains(&word.as_str()) {
+        } else if word != "--trace" && !WHAT.contains(&word.as_str()) && !CLIENTS.contains(&word.as_str()) {
             return Some(word);
         }
     }
@@ -69,7 +73,7 @@ mod tests {
     #[test]
     fn words_without_a_meaning_are_found() {
         let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(unknown(&words("size start stream --rounds 3 dayfly")), None);
+        assert_eq!(unknown(&words("size start stream --rounds 3 --trace dayfly")), None);
         assert_eq!(unknown(&words("size speed")).map(String::as_str), Some("speed"));
     }
 }
