@@ -1,11 +1,11 @@
 //! The task that runs a node: takes in what the coordination server says, keeps relays connected, keeps time.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dayfly_platform::task::{AbortOnDropHandle, spawn};
 use dayfly_platform::time::{sleep_until, unix_now};
+use dayfly_sorted::SortedMap;
 use dayfly_wire::control::{DerpRegion, Timestamp};
 use tokio::sync::mpsc;
 
@@ -23,6 +23,8 @@ const CANDIDATES: usize = 12;
 const PATIENCE: u32 = 2;
 /// How long a node that nothing reminds of the time may sleep.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
+/// Timers of browsers cut off what is less than a millisecond: with this added, none is early.
+const TIMER_GRAIN: Duration = Duration::from_micros(999);
 
 pub(super) struct Driver {
     shared: Arc<Shared>,
@@ -31,7 +33,7 @@ pub(super) struct Driver {
     events: mpsc::Sender<NodeEvent>,
     notes: mpsc::Sender<RelayNote>,
     relay_notes: Option<mpsc::Receiver<RelayNote>>,
-    relays: BTreeMap<u32, AbortOnDropHandle<()>>,
+    relays: SortedMap<u32, AbortOnDropHandle<()>>,
     has_map: bool,
     running: bool,
 }
@@ -60,7 +62,7 @@ impl Driver {
             events,
             notes,
             relay_notes: Some(relay_notes),
-            relays: BTreeMap::new(),
+            relays: SortedMap::new(),
             has_map: false,
             running: false,
         }
@@ -78,7 +80,7 @@ impl Driver {
                 events.collect::<Vec<_>>()
             });
             if events.is_empty() {
-                let due = due.unwrap_or_else(|| clock.now() + LONGEST_SLEEP);
+                let due = due.map_or_else(|| clock.now() + LONGEST_SLEEP, |due| due + TIMER_GRAIN);
                 tokio::select! {
                     biased;
                     event = control.recv() => match event {
@@ -232,9 +234,9 @@ fn candidates(map: &NetMap) -> Vec<u32> {
     if regions.is_empty() {
         regions = map.derp_regions().filter(usable).collect();
     }
-    let mut peers: BTreeMap<u32, usize> = BTreeMap::new();
+    let mut peers: SortedMap<u32, usize> = SortedMap::new();
     for peer in map.peers().filter(|peer| peer.online() != Some(false)) {
-        *peers.entry(peer.home_region().unwrap_or_default()).or_default() += 1;
+        *peers.get_or_insert_with(peer.home_region().unwrap_or_default(), || 0) += 1;
     }
     regions
         .sort_by_key(|region| std::cmp::Reverse(peers.get(&region.region_id).copied().unwrap_or_default()));

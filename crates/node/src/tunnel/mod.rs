@@ -3,6 +3,7 @@
 //! Bytes of relay connections go in by [`Tunnel::handle_relay`], and what is to be written to them waits in their
 //! [`relays::Link`]s. Time goes in as `now`, on any monotonic clock. What happens comes out of [`Tunnel::poll_event`].
 
+mod acks;
 pub(crate) mod netstack;
 pub(crate) mod packet;
 pub(crate) mod peers;
@@ -30,6 +31,7 @@ use zeroize::Zeroizing;
 use crate::derp::{ClientError, Event as DerpEvent};
 use crate::filter::{Filter, Verdict};
 use crate::netmap::NetMap;
+use acks::Acks;
 use netstack::{Link as _, Netstack};
 use packet::Packet;
 use peers::Peers;
@@ -72,6 +74,7 @@ pub(crate) enum TunnelEvent {
 pub(crate) struct Tunnel {
     path: Path,
     stack: Netstack,
+    acks: Acks,
     filter: Filter,
     /// Capabilities that filters ask for, by peer.
     caps: Vec<(NodePublic, String)>,
@@ -119,7 +122,16 @@ impl Tunnel {
             rng,
             now,
         };
-        Self { path, stack, filter: Filter::default(), caps: Vec::new(), disco, node_key, epoch }
+        Self {
+            path,
+            stack,
+            acks: Acks::default(),
+            filter: Filter::default(),
+            caps: Vec::new(),
+            disco,
+            node_key,
+            epoch,
+        }
     }
 
     /// Takes over what `map` says, at the server's time `control_time`.
@@ -249,7 +261,11 @@ impl Tunnel {
                 self.relay_event(region, event);
             }
         }
-        self.transmit(now);
+        if self.acks.may_wait(now) && self.stack.only_acknowledges() {
+            self.path.flush_wireguard();
+        } else {
+            self.transmit(now);
+        }
         Ok(done)
     }
 
@@ -328,7 +344,12 @@ impl Tunnel {
         let has_cap = |name: &str| caps.iter().any(|(key, cap)| key == from && cap == name);
         match filter.check(&packet, |address| stack.is_own(address), has_cap) {
             Verdict::Accept if packet.protocol == tsmp::IP_PROTOCOL => self.tsmp(from, &packet),
-            Verdict::Accept => self.stack.receive(bytes, self.path.now, &mut self.path),
+            Verdict::Accept => {
+                if packet.protocol == packet::protocol::TCP {
+                    self.acks.received(bytes.len(), self.path.now);
+                }
+                self.stack.receive(bytes, self.path.now, &mut self.path);
+            }
             Verdict::Drop => {}
             Verdict::Reject => {
                 let Some((src_port, dst_port)) = packet.ports() else { return };
@@ -423,8 +444,8 @@ impl Tunnel {
         now: Duration,
     ) -> Poll<Result<usize, TcpFault>> {
         let read = self.stack.poll_read(handle, context, out);
-        if matches!(read, Poll::Ready(Ok(1..))) {
-            // There may be room again for which the other side waits.
+        if matches!(read, Poll::Ready(Ok(1..))) && self.acks.due().is_none() {
+            // There may be room again for which the other side waits. An acknowledgement that is to come tells it too.
             self.transmit(now);
         }
         read
@@ -466,14 +487,19 @@ impl Tunnel {
     /// Sends what the TCP stack and WireGuard have to send.
     pub(crate) fn transmit(&mut self, now: Duration) {
         self.path.now = now;
+        self.acks.sent();
         self.stack.transmit(now, &mut self.path);
         self.path.flush_wireguard();
     }
 
     /// When [`Tunnel::handle_timeout`] is to be called.
     pub(crate) fn poll_timeout(&mut self, now: Duration) -> Option<Duration> {
-        // While relays are busy the stack waits for them, not for a time.
-        let stack = if self.path.is_free() { self.stack.poll_timeout(now) } else { None };
+        let stack = match self.acks.due() {
+            // While relays are busy the stack waits for them, not for a time.
+            _ if !self.path.is_free() => None,
+            Some(due) if self.stack.only_acknowledges() => Some(due),
+            _ => self.stack.poll_timeout(now),
+        };
         let wireguard = self.path.wireguard.poll_timeout();
         let relays = self.path.relays.poll_timeout(self.path.home);
         stack.into_iter().chain(wireguard).chain(relays).min()

@@ -253,6 +253,17 @@ impl Netstack {
         }
     }
 
+    /// Whether the stack has nothing to send but acknowledgements.
+    pub(crate) fn only_acknowledges(&self) -> bool {
+        self.connections.iter().all(|connection| {
+            let socket = self.sockets.get::<Socket<'_>>(connection.handle);
+            match socket.state() {
+                State::Established => socket.send_queue() == 0,
+                state => matches!(state, State::Closed | State::TimeWait | State::Listen),
+            }
+        })
+    }
+
     /// When [`Netstack::transmit`] is due.
     pub(crate) fn poll_timeout(&mut self, now: Duration) -> Option<Duration> {
         let next = self.interface.poll_at(instant(now), &self.sockets);

@@ -164,12 +164,15 @@ impl World {
                 let done = side.tunnel.handle_relay(REGION, &mut side.inbox, now).unwrap();
                 side.inbox.drain(..done);
             }
+            let was_busy = side.tunnel.relays().is_busy();
             let Some(written) = side.tunnel.relays().get_mut(REGION).unwrap().transmit() else {
                 side.connected = false;
                 continue;
             };
             let written = written.split();
-            side.tunnel.transmit(now);
+            if was_busy {
+                side.tunnel.transmit(now);
+            }
             let mut rest = &written[..];
             while let Some(Decoded { frame, consumed }) = derp::decode(rest, Receiver::Server).unwrap() {
                 any = true;
@@ -327,6 +330,43 @@ fn tcp_carries_bytes_both_ways_over_either_family() {
         world.settle();
         assert_eq!(world.read(0, handle), None);
     }
+}
+
+#[test]
+fn one_acknowledgement_stands_for_many_packets() {
+    let mut world = World::connected(open_filter());
+    let listener = world.listen();
+    let handle = world.connect(address(1)).unwrap();
+    world.run_for(SECOND);
+    let before = world.relayed;
+    let length = 3 << 20;
+    world.transfer((1, listener), handle, length, 60 * SECOND);
+    let data = length / 1200;
+    assert!(world.relayed - before < data + data / 4, "{} packets", world.relayed - before);
+}
+
+#[test]
+fn an_acknowledgement_waits_for_a_moment_only_and_goes_with_an_answer() {
+    let mut world = World::connected(open_filter());
+    let listener = world.listen();
+    let handle = world.connect(address(1)).unwrap();
+    world.run_for(SECOND);
+
+    let before = world.relayed;
+    world.write(1, listener, b"output");
+    world.settle();
+    assert_eq!(world.relayed - before, 1, "it is acknowledged at once");
+    world.run_for(Duration::from_millis(6));
+    assert_eq!(world.relayed - before, 2, "it is not acknowledged soon");
+
+    let before = world.relayed;
+    world.write(1, listener, b"output");
+    world.settle();
+    world.write(0, handle, b"answer");
+    world.settle();
+    assert_eq!(world.relayed - before, 2);
+    world.run_for(Duration::from_millis(6));
+    assert_eq!(world.relayed - before, 3, "only the answer is still to be acknowledged");
 }
 
 #[test]
@@ -493,6 +533,7 @@ fn pings_of_disco_and_of_tsmp_are_answered() {
         let path = &mut world.sides[1].tunnel.path;
         path.now = now;
         super::netstack::Link::send(path, packet.len(), |out| out.copy_from_slice(&packet));
+        path.flush_wireguard();
         world.settle();
         world.relayed - before
     };
@@ -528,6 +569,7 @@ fn packets_from_addresses_that_are_not_the_peers_are_dropped() {
         let before = world.relayed;
         let from = world.sides[0].key;
         world.sides[1].tunnel.ip_packet(&from, packet);
+        world.sides[1].tunnel.path.flush_wireguard();
         world.settle();
         world.relayed - before
     };
