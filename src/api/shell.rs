@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dayfly_platform::task::spawn;
-use dayfly_platform::time::timeout;
+use dayfly_platform::time::{Instant, sleep_until, timeout};
 use dayfly_ssh::{Disconnect, ShellEvent, ShellReader, ShellWriter};
 use js_sys::{Promise, Uint8Array};
 use tokio::sync::{Notify, watch};
@@ -25,6 +25,14 @@ use crate::term::{InputQueue, TerminalEvent, TerminalInput, TerminalPort, Termin
 const GOODBYE: Duration = Duration::from_secs(1);
 /// How long the last output may take to be shown. A terminal that is gone never shows it.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// After so many bytes in one piece more of them are likely to come, and are gathered: a large piece is far less work
+/// for a terminal than many small ones.
+const BULK: usize = 1024;
+/// How long they are gathered: less than a frame, so that nobody sees it.
+const GATHER: Duration = Duration::from_millis(10);
+/// How many of them, at most.
+const GATHERED: usize = 64 * 1024;
 
 /// A running shell.
 #[wasm_bindgen]
@@ -191,14 +199,23 @@ async fn run(link: &Link, writer: &ShellWriter, mut reader: ShellReader) -> Endi
 
 /// Output, no faster than the terminal takes it; returns when the shell has ended.
 async fn carry_output(link: &Link, reader: &mut ShellReader, ending: &mut Ending) {
+    let mut gather_until = None;
     loop {
         let sink = link.output().await;
         // First room, then output: so nothing is lost when this is dropped, and the server waits.
         sink.ready().await;
+        if let Some(until) = gather_until.take().filter(|until| Instant::now() < *until) {
+            tokio::select! {
+                biased;
+                () = reader.gathered(GATHERED) => {}
+                () = sleep_until(until) => {}
+            }
+        }
         let Some(event) = reader.next().await else { return };
         if let Some(bytes) = ending.take_in(event) {
             // A terminal that refuses is gone from the page. The shell goes on until it is closed.
             let _ = sink.write(&bytes);
+            gather_until = (bytes.len() >= BULK).then(|| Instant::now() + GATHER);
         }
     }
 }

@@ -35,7 +35,7 @@ const MAX_OVERRUN: usize = MAX_UNREAD + config::WINDOW as usize + 64 * 1024;
 const ENTRY: usize = 64;
 
 /// Output that was not read yet is joined up to this size.
-const JOIN: usize = 64 * 1024;
+const JOIN: usize = MAX_UNREAD / 2;
 
 /// What comes from a program on the server, in the server's order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +104,10 @@ struct State {
 #[derive(Debug, Default)]
 struct Channel {
     queue: VecDeque<Entry>,
+    /// Bytes of output in `queue`.
+    length: usize,
+    /// How many of them the reader waits for: fewer don't wake it.
+    wanted: usize,
     replies: VecDeque<bool>,
     closed: bool,
     /// Nobody will read.
@@ -162,8 +166,11 @@ impl Flow {
                 channel.queue.push_back(entry);
             }
         }
+        channel.length += data.len();
         state.paused |= state.unread >= MAX_UNREAD;
-        wake(&mut channel.reader);
+        if channel.length >= channel.wanted || state.paused {
+            wake(&mut channel.reader);
+        }
     }
 
     /// Something else of a channel has come.
@@ -239,6 +246,7 @@ impl Flow {
         let mut state = self.state();
         let state = &mut *state;
         let Some(channel) = state.channels.get_mut(&id) else { return Poll::Ready(None) };
+        channel.wanted = 0;
         let Some(entry) = channel.queue.pop_front() else {
             if channel.closed {
                 state.channels.remove(&id);
@@ -251,6 +259,9 @@ impl Flow {
             keep(&mut channel.reader, context);
             return Poll::Pending;
         };
+        if let Entry::Data { bytes, .. } = &entry {
+            channel.length -= bytes.len();
+        }
         state.unread -= entry.cost();
         state.resume();
         Poll::Ready(Some(match entry {
@@ -258,6 +269,21 @@ impl Flow {
             Entry::Data { bytes, extended: true } => ShellEvent::ExtendedData(bytes.freeze()),
             Entry::Event(event) => event,
         }))
+    }
+
+    /// Ready when `wanted` bytes of output wait to be read, or no more is to come soon: something else follows, or the
+    /// stream is not read.
+    pub(crate) fn poll_gathered(&self, id: ChannelId, wanted: usize, context: &Context<'_>) -> Poll<()> {
+        let mut state = self.state();
+        let paused = state.paused;
+        let Some(channel) = state.channels.get_mut(&id) else { return Poll::Ready(()) };
+        let is_last = matches!(channel.queue.back(), Some(Entry::Event(_)));
+        if channel.length >= wanted || is_last || paused || channel.closed || self.end.borrow().is_some() {
+            return Poll::Ready(());
+        }
+        channel.wanted = wanted;
+        keep(&mut channel.reader, context);
+        Poll::Pending
     }
 
     /// The answer to the next request of a channel; `None` if there will be none.
@@ -281,6 +307,7 @@ impl Flow {
         let Some(channel) = state.channels.get_mut(&id) else { return };
         channel.abandoned = true;
         let dropped: usize = mem::take(&mut channel.queue).iter().map(Entry::cost).sum();
+        channel.length = 0;
         if channel.closed {
             state.channels.remove(&id);
         }

@@ -218,6 +218,12 @@ impl ShellReader {
     pub async fn next(&mut self) -> Option<ShellEvent> {
         std::future::poll_fn(|context| self.flow.poll_event(self.id, context)).await
     }
+
+    /// Waits until `bytes` of output wait to be read, or until there is no use in waiting for more. Cancelling loses
+    /// nothing.
+    pub async fn gathered(&mut self, bytes: usize) {
+        std::future::poll_fn(|context| self.flow.poll_gathered(self.id, bytes, context)).await;
+    }
 }
 
 impl Drop for ShellReader {

@@ -22,6 +22,20 @@ async fn flooded(sshd: &Sshd, session: &Session) -> Shell {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn output_is_gathered_into_one_piece_until_no_more_comes() {
+    let sshd = Sshd::new();
+    let session = sshd.session().await;
+    let mut shell = within(session.exec("printf 12345; read line; printf 67890", None)).await.unwrap();
+    within(shell.reader.gathered(5)).await;
+    let (_, sent) =
+        within(async { tokio::join!(shell.reader.gathered(10), shell.writer.write(b"\n")) }).await;
+    sent.unwrap();
+    assert_eq!(within(shell.reader.next()).await, Some(ShellEvent::Data("1234567890".into())));
+    within(shell.reader.gathered(100)).await;
+    assert_eq!(within(shell.reader.next()).await, Some(ShellEvent::ExitStatus(0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn fifty_mebibytes_arrive_unchanged() {
     let sshd = Sshd::new();
     // Pseudo-random, so that nothing can be lost, doubled or swapped unseen.
