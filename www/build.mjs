@@ -18,9 +18,11 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
  * colours; a policy without `'unsafe-inline'` refuses both. While bundling, these four places are pointed at
  * `src/term/styles.ts`, which does the same through the CSS object model, which the policy allows. The numbers are
  * asserted, so that a release of xterm.js that does it elsewhere breaks the build and not the page.
+ *
+ * Also lets `src/term/frames.ts` decide when it draws, which no option of xterm.js does.
  */
-const strictStyles = {
-  name: "strict-styles",
+const adapted = {
+  name: "adapted-xterm",
   setup(bundle) {
     bundle.onLoad({ filter: /@xterm\/xterm\/lib\/xterm\.mjs$/ }, async ({ path }) => {
       let contents = await readFile(path, "utf8");
@@ -31,6 +33,8 @@ const strictStyles = {
       };
       replace(/[\w$.]+\.createElement\("style"\)/g, "dayflyStyleElement()", 3);
       replace(/(\w+)\.setAttribute\("style",`\$\{\1\.getAttribute\("style"\)\|\|""\}\$\{(\w+)\};`\)/g, "$1.style.cssText+=$2", 1);
+      // The renderer's two, and the one in which the selection follows what has scrolled.
+      replace(/this\._coreBrowserService\.window\.requestAnimationFrame\(\(\)=>this\.(_innerRefresh|_refresh)\(\)\)/g, "dayflyFrame(()=>this.$1())", 3);
       return { contents, loader: "js" };
     });
   },
@@ -57,8 +61,8 @@ export async function bundle(outdir, overrides = {}) {
   const terminal = build({
     ...options,
     entryPoints: { terminal: "src/term/view.ts" },
-    inject: [here("src/term/styles.ts")],
-    plugins: [strictStyles],
+    inject: [here("src/term/styles.ts"), here("src/term/frames.ts")],
+    plugins: [adapted],
     outdir,
     ...overrides,
   });

@@ -12,6 +12,7 @@ import { Terminal } from "@xterm/xterm";
 import type { Disposable, TerminalPort } from "../dayfly.ts";
 import { isWebUrl } from "../dom.ts";
 import { parseOsc52 } from "./clipboard.ts";
+import { countOutput } from "./frames.ts";
 import { cleanPaste, needsConsent, pasteBytes } from "./paste.ts";
 import { mayBeSent } from "./replies.ts";
 import { currentTheme, prefersDark } from "./themes.ts";
@@ -220,6 +221,7 @@ export class TerminalView {
       },
       write(data, done) {
         view.counters.received += data.length;
+        countOutput(data.length);
         view.hooks.tap(data);
         if (view.gone) return done();
         view.unparsed.push(done);

@@ -1,0 +1,43 @@
+/**
+ * When xterm.js draws: see `build.mjs`.
+ *
+ * Drawing costs the same for one new line as for a screenful, and more than receiving and parsing either. Where output
+ * floods the screen faster than anybody reads, it is drawn a few times a second, and the rest of the time is the shell's.
+ */
+
+/** So many bytes within one `WINDOW` are a flood: several screens. */
+const FLOOD = 64 * 1024;
+/** Milliseconds in which they are counted. */
+const WINDOW = 100;
+/** Milliseconds between two frames of a flood. */
+const PAUSE = 100;
+
+let windowStart = 0;
+let inWindow = 0;
+let floodUntil = 0;
+let drawn = 0;
+
+/** So many bytes are about to be parsed. */
+export function countOutput(bytes: number): void {
+  const now = performance.now();
+  if (now - windowStart > WINDOW) {
+    windowStart = now;
+    inWindow = 0;
+  }
+  inWindow += bytes;
+  if (inWindow >= FLOOD) floodUntil = now + WINDOW;
+}
+
+/** What xterm.js gets when it asks for a frame to draw in: its number, or -1 for a later one, which can't be cancelled. */
+export function dayflyFrame(draw: () => void): number {
+  const frame = () =>
+    requestAnimationFrame((now) => {
+      drawn = now;
+      draw();
+    });
+  const now = performance.now();
+  const wait = now < floodUntil ? drawn + PAUSE - now : 0;
+  if (wait <= 0) return frame();
+  setTimeout(frame, wait);
+  return -1;
+}
