@@ -2,7 +2,7 @@
 //! in.
 
 use anyhow::{Context as _, Result, ensure};
-use dayfly_tests::tailnet::on_shared_tailnet;
+use dayfly_tests::tailnet::{on_shared_tailnet, user};
 use dayfly_tests::wait::READY;
 use dayfly_tests::{Browser, Engine, KeyOptions, Page, Tailscaled, TailscaledOptions};
 
@@ -20,7 +20,7 @@ fn in_all_engines() -> Result<()> {
         // The keys that it has published are the right ones until it gets others.
         let chromium = Browser::start(lab, Engine::Chromium)?;
         let page = Page::open_shell(&chromium, &tailnet.shell_page(CHANGED)?)?;
-        ensure!(page.command("id -un")?.text == "root");
+        ensure!(page.command("id -un")?.text == user());
         machine.forget_host_keys()?;
 
         let mark = machine.process().mark();

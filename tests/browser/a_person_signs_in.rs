@@ -1,7 +1,7 @@
 //! Without an auth key the page shows where to sign in, and goes on by itself when the login has been approved.
 
 use anyhow::{Context as _, Result, ensure};
-use dayfly_tests::tailnet::{MACHINE, on_shared_tailnet};
+use dayfly_tests::tailnet::{MACHINE, on_shared_tailnet, user};
 use dayfly_tests::{Browser, Engine, Page};
 
 in_each_engine!(sign_in);
@@ -9,7 +9,7 @@ in_each_engine!(sign_in);
 fn sign_in(engine: Engine) -> Result<()> {
     on_shared_tailnet(|lab, tailnet| {
         let browser = Browser::start(lab, engine)?;
-        let page = Page::open(&browser, &tailnet.page(&[]))?;
+        let page = Page::open(&browser, &tailnet.page(&[("user", user())]))?;
         page.until("join")?;
         page.wait("document.querySelector('#field-control').value !== ''")?;
         page.act("join")?;
@@ -25,7 +25,7 @@ fn sign_in(engine: Engine) -> Result<()> {
         page.connect(MACHINE)?;
         page.until("terminal")?;
         let shell = page.command("id -un")?;
-        ensure!(shell.text == "root", "the shell said {shell:?}");
+        ensure!(shell.text == user(), "the shell said {shell:?}");
         Ok(())
     })
 }

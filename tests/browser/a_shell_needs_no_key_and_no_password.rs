@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
-use dayfly_tests::tailnet::{MACHINE, on_shared_tailnet};
+use dayfly_tests::tailnet::{MACHINE, on_shared_tailnet, user};
 use dayfly_tests::{Browser, Engine, Page};
 
 /// The longest that a node which was closed properly may stay with Headscale.
@@ -21,8 +21,8 @@ fn shell(engine: Engine) -> Result<()> {
 
         let shell = page.command("id -un; echo \"$TERM\"; tty; (exit 7)")?;
         let lines: Vec<&str> = shell.text.lines().collect();
-        let [user, terminal, tty] = lines[..] else { bail!("the shell said {shell:?}") };
-        ensure!(user == "root" && terminal == "xterm-256color", "the shell said {shell:?}");
+        let [name, terminal, tty] = lines[..] else { bail!("the shell said {shell:?}") };
+        ensure!(name == user() && terminal == "xterm-256color", "the shell said {shell:?}");
         ensure!(tty.starts_with("/dev/pts/"), "the shell said {shell:?}");
         ensure!(shell.status == 7, "the command's status came as {}", shell.status);
 

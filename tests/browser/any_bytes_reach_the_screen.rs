@@ -65,7 +65,9 @@ fn invalid(page: &Page<'_>) -> Result<()> {
 }
 
 fn typed(page: &Page<'_>) -> Result<()> {
-    page.type_text("head -n 1 | od -An -v -tx1 | tr -d ' \\n'; echo ' typed'\r")?;
+    page.type_text("printf 'ready-%s\\n' now; head -n 1 | od -An -v -tx1 | tr -d ' \\n'; echo ' typed'\r")?;
+    // What is typed ahead of that would be the shell's to read.
+    page.see("ready-now")?;
     page.type_text("grüße 你好 🦋\r")?;
     let bytes: String = "grüße 你好 🦋\n".bytes().map(|byte| format!("{byte:02x}")).collect();
     page.see(&format!("{bytes} typed"))

@@ -2,7 +2,7 @@
 //! Headscale.
 
 use anyhow::{Context as _, Result, ensure};
-use dayfly_tests::tailnet::{MACHINE, Tailnet};
+use dayfly_tests::tailnet::{MACHINE, Tailnet, user};
 use dayfly_tests::{Browser, Engine, Lab, Page, Via, scenario};
 
 #[test]
@@ -29,7 +29,7 @@ fn shell(lab: &Lab, tailnet: &Tailnet, engine: Engine) -> Result<()> {
     // More than one window of TCP, so that acknowledgements come back over the relay as well.
     let shell =
         page.command("id -un; base64 /dev/zero | head -c 300000 | cksum; base64 /dev/zero | head -c 300000")?;
-    ensure!(shell.text.starts_with("root\n"), "the shell said {:.80}", shell.text);
+    ensure!(shell.text.starts_with(&format!("{}\n", user())), "the shell said {:.80}", shell.text);
     page.type_text("exit 5\r")?;
     page.until("ended")?;
     ensure!(page.heading()? == "Shell ended with status 5", "the page says: {}", page.heading()?);

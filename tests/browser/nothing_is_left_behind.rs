@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 use dayfly_tests::page::STATE;
-use dayfly_tests::tailnet::{MACHINE, on_shared_tailnet};
+use dayfly_tests::tailnet::{MACHINE, on_shared_tailnet, user};
 use dayfly_tests::wait::until;
 use dayfly_tests::{Browser, Engine, Page};
 use serde_json::json;
@@ -24,7 +24,7 @@ fn nothing(engine: Engine) -> Result<()> {
     on_shared_tailnet(|lab, tailnet| {
         let browser = Browser::start(lab, engine)?;
         let key = tailnet.headscale.ephemeral_key()?;
-        let url = tailnet.page(&[("authkey", &key), ("host", MACHINE), ("user", "root")]);
+        let url = tailnet.page(&[("authkey", &key), ("host", MACHINE), ("user", user())]);
         let page = Page::open_shell(&browser, &url)?;
 
         let bare = format!("{}/", tailnet.origin());

@@ -4,7 +4,7 @@
 use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
-use dayfly_tests::tailnet::MACHINE;
+use dayfly_tests::tailnet::{MACHINE, user};
 use dayfly_tests::wait::{READY, free_port};
 use dayfly_tests::{
     Browser, Engine, Gateway, GatewayOptions, Headscale, HeadscaleOptions, KeyOptions, Lab, Page, Relay,
@@ -54,10 +54,10 @@ fn reach(browser: &Browser, headscale: &Headscale, gateway: &str) -> Result<()> 
     let error = page.error()?;
     error.expect("control", "does not let this page in", headscale.url(), "gateway").context("without it")?;
 
-    let url = format!("{gateway}/#authkey={key}&host={MACHINE}&user=root");
+    let url = format!("{gateway}/#authkey={key}&host={MACHINE}&user={}", user());
     let page = Page::open_shell(browser, &url).context("through the gateway")?;
     let shell = page.command("id -un")?;
-    ensure!(shell.text == "root", "the shell said {shell:?}");
+    ensure!(shell.text == user(), "the shell said {shell:?}");
     page.type_text("exit 6\r")?;
     page.until("ended")?;
     ensure!(page.heading()? == "Shell ended with status 6", "the page says: {}", page.heading()?);

@@ -37,7 +37,7 @@ pub enum Scheme {
 
 /// Two frames, since what depends on the size is laid out again in the first, and the end of what moves meanwhile.
 const SETTLED: &str = "new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))
-    .then(() => Promise.all(document.getAnimations()
+    .then(() => Promise.allSettled(document.getAnimations()
       .filter(one => one.effect.getComputedTiming().iterations !== Infinity).map(one => one.finished)))
     .then(() => 1)";
 

@@ -11,6 +11,7 @@ use crate::derper::Derper;
 use crate::headscale::{Headscale, HeadscaleOptions, KeyOptions};
 use crate::lab::{Lab, scenario};
 use crate::relay::{Relay, RelayOptions};
+use crate::sshd;
 use crate::tailscaled::{Tailscaled, TailscaledOptions};
 use crate::tools;
 use crate::wait::{READY, until};
@@ -43,6 +44,12 @@ pub struct Tailnet {
 
 /// The name of the machine that offers a shell.
 pub const MACHINE: &str = "box";
+
+/// Whom a shell on it is for: the tests' user where there is one, who has no dotfiles that take their time.
+#[must_use]
+pub fn user() -> &'static str {
+    if sshd::has_user() { sshd::USER } else { "root" }
+}
 
 impl Tailnet {
     /// Start all of it; returns when the machine is online.
@@ -88,13 +95,13 @@ impl Tailnet {
 
     /// The address of a page that joins with a fresh ephemeral key and shows the machines.
     pub fn machines_page(&self) -> Result<String> {
-        Ok(self.page(&[("authkey", &self.headscale.ephemeral_key()?)]))
+        Ok(self.page(&[("authkey", &self.headscale.ephemeral_key()?), ("user", user())]))
     }
 
-    /// The address of a page that joins with a fresh ephemeral key and opens a shell on `host` as root.
+    /// The address of a page that joins with a fresh ephemeral key and opens a shell on `host` as [`user`].
     pub fn shell_page(&self, host: &str) -> Result<String> {
         let key = self.headscale.ephemeral_key()?;
-        Ok(self.page(&[("authkey", &key), ("host", host), ("user", "root")]))
+        Ok(self.page(&[("authkey", &key), ("host", host), ("user", user())]))
     }
 
     /// Whether Headscale has a node of this name.
