@@ -4,8 +4,10 @@
 //! [`relays::Link`]s. Time goes in as `now`, on any monotonic clock. What happens comes out of [`Tunnel::poll_event`].
 
 mod acks;
+mod inbound;
 pub(crate) mod netstack;
 pub(crate) mod packet;
+mod path;
 pub(crate) mod peers;
 pub(crate) mod relays;
 
@@ -18,22 +20,19 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use dayfly_wire::control::Timestamp;
-use dayfly_wire::disco::{self, Envelope};
-use dayfly_wire::key::{DiscoPrivate, DiscoPublic, NodePrivate, NodePublic};
-use dayfly_wire::tsmp::{self, Reject, RejectReason};
-use dayfly_wireguard::{
-    DATA_OFFSET, Device, Event as WireGuardEvent, PeerConfig, Received, SealError, sealed_len,
-};
+use dayfly_wire::key::{DiscoPrivate, NodePrivate, NodePublic};
+use dayfly_wire::tsmp::RejectReason;
+use dayfly_wireguard::{Device, PeerConfig};
 use rand_core::CryptoRng;
 use smoltcp::iface::SocketHandle;
 use zeroize::Zeroizing;
 
-use crate::derp::{ClientError, Event as DerpEvent};
-use crate::filter::{Filter, Verdict};
+use crate::derp::ClientError;
+use crate::filter::Filter;
 use crate::netmap::NetMap;
 use acks::Acks;
 use netstack::{Link as _, Netstack};
-use packet::Packet;
+use path::Path;
 use peers::Peers;
 use relays::Relays;
 
@@ -81,19 +80,6 @@ pub(crate) struct Tunnel {
     disco: DiscoPrivate,
     node_key: NodePrivate,
     epoch: Duration,
-}
-
-/// The way out: from IP packets to relays.
-struct Path {
-    wireguard: Device,
-    peers: Peers,
-    relays: Relays,
-    home: Option<u32>,
-    events: VecDeque<TunnelEvent>,
-    /// Where packets are made and sealed.
-    scratch: Vec<u8>,
-    rng: Rng,
-    now: Duration,
 }
 
 impl std::fmt::Debug for Tunnel {
@@ -269,125 +255,6 @@ impl Tunnel {
         Ok(done)
     }
 
-    fn relay_event(&mut self, region: u32, event: DerpEvent<'_>) {
-        match event {
-            DerpEvent::Packet { src, data } => self.packet(region, &src, data),
-            DerpEvent::Ready { .. } => {
-                self.path.relays.ready(region, self.path.home == Some(region));
-                self.path.note(TunnelEvent::Ready(region));
-                self.path.note(TunnelEvent::Progress);
-            }
-            DerpEvent::PeerGone { peer, .. } => {
-                let now = self.path.now;
-                if let Some(peer) = self.path.peers.get_mut(&peer) {
-                    peer.gone_from(region, now);
-                    self.path.note(TunnelEvent::Progress);
-                }
-            }
-            DerpEvent::Restarting { .. } => self.path.note(TunnelEvent::Restarting(region)),
-            DerpEvent::Health(text) => self.path.note(TunnelEvent::Health(region, text)),
-            DerpEvent::Pong(_) => {}
-        }
-    }
-
-    /// A packet from a peer over a relay: disco or WireGuard. From anybody else it is dropped, as `tailscaled` does
-    /// (`wgengine/magicsock/derp.go`): no work is done for strangers, and not even a cookie tells them of this node.
-    fn packet(&mut self, region: u32, src: &NodePublic, data: &mut [u8]) {
-        if self.path.peers.get(src).is_none() {
-            return;
-        }
-        if disco::looks_like_disco(data) {
-            return self.disco(region, src, data);
-        }
-        let Path { wireguard, rng, now, peers, .. } = &mut self.path;
-        match wireguard.handle(src.as_bytes(), data, *now, rng) {
-            Ok(received) => {
-                let from = match &received {
-                    Received::Packet { peer, .. }
-                    | Received::Keepalive { peer }
-                    | Received::Handshake { peer } => Some(NodePublic::from_bytes(*peer)),
-                    Received::Nothing => None,
-                };
-                if let Some(peer) = from.as_ref().and_then(|key| peers.get_mut(key)) {
-                    peer.heard_at(region);
-                }
-                if let (Some(from), Received::Packet { packet, .. }) = (from, received) {
-                    self.ip_packet(&from, packet);
-                }
-            }
-            Err(error) => tracing::trace!(region, %error, "packet dropped"),
-        }
-        self.path.flush_wireguard();
-    }
-
-    /// Answers a ping, so that `tailscale ping` works. Nothing else of disco matters to a node without UDP.
-    fn disco(&mut self, region: u32, src: &NodePublic, data: &[u8]) {
-        let Ok(envelope) = Envelope::parse(data) else { return };
-        let sender = envelope.sender;
-        let Some(peer) = self.path.peers.get_mut(src) else { return };
-        let Some(shared) = peer.disco_key(&self.disco, &sender) else { return };
-        let Ok(disco::Message::Ping { tx_id, .. }) = envelope.open(shared) else { return };
-        let Ok(port) = u16::try_from(region) else { return };
-        let pong = disco::Message::Pong { tx_id, src: disco::derp_address(port) };
-        let pong = pong.seal(&self.disco.public(), shared, &mut self.path.rng);
-        peer.heard_at(region);
-        self.path.send_to_relay(region, src, &pong);
-    }
-
-    /// A decrypted packet from a peer.
-    fn ip_packet(&mut self, from: &NodePublic, bytes: &[u8]) {
-        let Some(packet) = Packet::parse(bytes) else { return };
-        if !self.path.peers.may_send_from(from, packet.src) {
-            return;
-        }
-        let Self { filter, caps, stack, .. } = self;
-        let has_cap = |name: &str| caps.iter().any(|(key, cap)| key == from && cap == name);
-        match filter.check(&packet, |address| stack.is_own(address), has_cap) {
-            Verdict::Accept if packet.protocol == tsmp::IP_PROTOCOL => self.tsmp(from, &packet),
-            Verdict::Accept => {
-                if packet.protocol == packet::protocol::TCP {
-                    self.acks.received(bytes.len(), self.path.now);
-                }
-                self.stack.receive(bytes, self.path.now, &mut self.path);
-            }
-            Verdict::Drop => {}
-            Verdict::Reject => {
-                let Some((src_port, dst_port)) = packet.ports() else { return };
-                let reject = tsmp::Message::Reject(Reject {
-                    protocol: packet.protocol,
-                    reason: RejectReason::ACL,
-                    src_port,
-                    dst_port,
-                    maybe_broken: false,
-                });
-                self.path.send_tsmp(packet.dst, packet.src, &reject);
-            }
-        }
-    }
-
-    fn tsmp(&mut self, from: &NodePublic, packet: &Packet<'_>) {
-        match tsmp::Message::parse(packet.payload) {
-            Ok(tsmp::Message::Ping(data)) => {
-                let pong = tsmp::Message::Pong { data, peer_api_port: 0 };
-                self.path.send_tsmp(packet.dst, packet.src, &pong);
-            }
-            Ok(tsmp::Message::Reject(reject)) if reject.protocol == packet::protocol::TCP => {
-                let local = SocketAddr::new(packet.dst, reject.src_port);
-                let remote = SocketAddr::new(packet.src, reject.dst_port);
-                self.stack.reject(local, remote, TcpFault::Rejected(reject.reason));
-                self.path.note(TunnelEvent::Progress);
-            }
-            Ok(tsmp::Message::DiscoKey(key)) if !key.is_zero() => self.set_disco(from, key),
-            _ => {}
-        }
-    }
-
-    fn set_disco(&mut self, from: &NodePublic, key: DiscoPublic) {
-        if let Some(peer) = self.path.peers.get_mut(from) {
-            peer.set_disco(key);
-        }
-    }
-
     /// Starts WireGuard towards a peer, and puts its relay to use.
     pub(crate) fn connect_peer(&mut self, peer: &NodePublic, now: Duration) {
         if let Some(region) = self.path.peers.get(peer).and_then(peers::Peer::region) {
@@ -515,89 +382,6 @@ impl Tunnel {
             events.push_back(TunnelEvent::Close(region));
         }
         self.transmit(now);
-    }
-}
-
-impl Path {
-    /// Queues an event. Progress is told once, however much there was.
-    fn note(&mut self, event: TunnelEvent) {
-        if event != TunnelEvent::Progress || self.events.back() != Some(&event) {
-            self.events.push_back(event);
-        }
-    }
-
-    /// Seals the packet of `len` bytes that is in the scratch buffer, and sends it to its peer.
-    fn send_scratch(&mut self, len: usize) {
-        let Some(packet) = self.scratch.get(DATA_OFFSET..DATA_OFFSET + len) else { return };
-        let Some(dst) = Packet::parse(packet).map(|packet| packet.dst) else { return };
-        let Some(peer) = self.peers.route(dst) else { return };
-        let Some(buffer) = self.scratch.get_mut(..sealed_len(len)) else { return };
-        match self.wireguard.seal(peer.as_bytes(), buffer, len, self.now) {
-            Ok(()) => {
-                let scratch = std::mem::take(&mut self.scratch);
-                if let Some(datagram) = scratch.get(..sealed_len(len)) {
-                    self.send_to_peer(&peer, datagram);
-                }
-                self.scratch = scratch;
-            }
-            Err(SealError::NoSession) => {
-                if let Some(packet) = self.scratch.get(DATA_OFFSET..DATA_OFFSET + len) {
-                    self.wireguard.queue(peer.as_bytes(), packet, self.now, &mut self.rng);
-                }
-            }
-            Err(error) => tracing::trace!(%error, "packet dropped"),
-        }
-    }
-
-    /// Sends what WireGuard has made by itself, and tells what it has seen.
-    fn flush_wireguard(&mut self) {
-        while let Some(transmit) = self.wireguard.poll_transmit() {
-            self.send_to_peer(&NodePublic::from_bytes(transmit.peer), &transmit.datagram);
-        }
-        while let Some(event) = self.wireguard.poll_event() {
-            match event {
-                WireGuardEvent::Established { .. } | WireGuardEvent::Unreachable { .. } => {
-                    self.note(TunnelEvent::Progress);
-                }
-            }
-        }
-    }
-
-    fn send_to_peer(&mut self, peer: &NodePublic, datagram: &[u8]) {
-        if let Some(region) = self.peers.get(peer).and_then(peers::Peer::region).or(self.home) {
-            self.send_to_relay(region, peer, datagram);
-        }
-    }
-
-    fn send_to_relay(&mut self, region: u32, peer: &NodePublic, datagram: &[u8]) {
-        if self.relays.send(region, peer, datagram, self.now) {
-            self.note(TunnelEvent::Dial(region));
-        }
-    }
-
-    fn send_tsmp(&mut self, src: IpAddr, dst: IpAddr, message: &tsmp::Message) {
-        let mut payload = Vec::new();
-        message.put(&mut payload);
-        if let Some(packet) = packet::build(src, dst, tsmp::IP_PROTOCOL, &payload) {
-            self.send(packet.len(), |out| out.copy_from_slice(&packet));
-        }
-    }
-}
-
-impl netstack::Link for Path {
-    fn is_free(&self) -> bool {
-        !self.relays.is_busy()
-    }
-
-    fn send<R>(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> R) -> R {
-        let whole = sealed_len(len);
-        if self.scratch.len() < whole {
-            self.scratch.resize(whole, 0);
-        }
-        let packet = self.scratch.get_mut(DATA_OFFSET..DATA_OFFSET + len);
-        let result = fill(packet.unwrap_or_default());
-        self.send_scratch(len);
-        result
     }
 }
 

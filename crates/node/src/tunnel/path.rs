@@ -1,0 +1,111 @@
+//! The way out of a tunnel: from IP packets and WireGuard's own messages to relays.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use dayfly_wire::key::NodePublic;
+use dayfly_wire::tsmp;
+use dayfly_wireguard::{DATA_OFFSET, Device, Event as WireGuardEvent, SealError, sealed_len};
+
+use super::netstack::Link as _;
+use super::packet::{self, Packet};
+use super::peers::{self, Peers};
+use super::relays::Relays;
+use super::{Rng, TunnelEvent, netstack};
+
+/// The way out: from IP packets to relays.
+pub(super) struct Path {
+    pub(super) wireguard: Device,
+    pub(super) peers: Peers,
+    pub(super) relays: Relays,
+    pub(super) home: Option<u32>,
+    pub(super) events: VecDeque<TunnelEvent>,
+    /// Where packets are made and sealed.
+    pub(super) scratch: Vec<u8>,
+    pub(super) rng: Rng,
+    pub(super) now: Duration,
+}
+
+impl Path {
+    /// Queues an event. Progress is told once, however much there was.
+    pub(super) fn note(&mut self, event: TunnelEvent) {
+        if event != TunnelEvent::Progress || self.events.back() != Some(&event) {
+            self.events.push_back(event);
+        }
+    }
+
+    /// Seals the packet of `len` bytes that is in the scratch buffer, and sends it to its peer.
+    fn send_scratch(&mut self, len: usize) {
+        let Some(packet) = self.scratch.get(DATA_OFFSET..DATA_OFFSET + len) else { return };
+        let Some(dst) = Packet::parse(packet).map(|packet| packet.dst) else { return };
+        let Some(peer) = self.peers.route(dst) else { return };
+        let Some(buffer) = self.scratch.get_mut(..sealed_len(len)) else { return };
+        match self.wireguard.seal(peer.as_bytes(), buffer, len, self.now) {
+            Ok(()) => {
+                let scratch = std::mem::take(&mut self.scratch);
+                if let Some(datagram) = scratch.get(..sealed_len(len)) {
+                    self.send_to_peer(&peer, datagram);
+                }
+                self.scratch = scratch;
+            }
+            Err(SealError::NoSession) => {
+                if let Some(packet) = self.scratch.get(DATA_OFFSET..DATA_OFFSET + len) {
+                    self.wireguard.queue(peer.as_bytes(), packet, self.now, &mut self.rng);
+                }
+            }
+            Err(error) => tracing::trace!(%error, "packet dropped"),
+        }
+    }
+
+    /// Sends what WireGuard has made by itself, and tells what it has seen.
+    pub(super) fn flush_wireguard(&mut self) {
+        while let Some(transmit) = self.wireguard.poll_transmit() {
+            self.send_to_peer(&NodePublic::from_bytes(transmit.peer), &transmit.datagram);
+        }
+        while let Some(event) = self.wireguard.poll_event() {
+            match event {
+                WireGuardEvent::Established { .. } | WireGuardEvent::Unreachable { .. } => {
+                    self.note(TunnelEvent::Progress);
+                }
+            }
+        }
+    }
+
+    fn send_to_peer(&mut self, peer: &NodePublic, datagram: &[u8]) {
+        if let Some(region) = self.peers.get(peer).and_then(peers::Peer::region).or(self.home) {
+            self.send_to_relay(region, peer, datagram);
+        }
+    }
+
+    pub(super) fn send_to_relay(&mut self, region: u32, peer: &NodePublic, datagram: &[u8]) {
+        if self.relays.send(region, peer, datagram, self.now) {
+            self.note(TunnelEvent::Dial(region));
+        }
+    }
+
+    pub(super) fn send_tsmp(&mut self, src: IpAddr, dst: IpAddr, message: &tsmp::Message) {
+        let mut payload = Vec::new();
+        message.put(&mut payload);
+        if let Some(packet) = packet::build(src, dst, tsmp::IP_PROTOCOL, &payload) {
+            self.send(packet.len(), |out| out.copy_from_slice(&packet));
+        }
+    }
+}
+
+impl netstack::Link for Path {
+    fn is_free(&self) -> bool {
+        !self.relays.is_busy()
+    }
+
+    fn send<R>(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> R) -> R {
+        let whole = sealed_len(len);
+        if self.scratch.len() < whole {
+            self.scratch.resize(whole, 0);
+        }
+        let packet = self.scratch.get_mut(DATA_OFFSET..DATA_OFFSET + len);
+        let result = fill(packet.unwrap_or_default());
+        self.send_scratch(len);
+        result
+    }
+}

@@ -1,0 +1,319 @@
+//! Two tunnels with a relay between them, on a clock that only the test moves.
+
+use std::net::IpAddr;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Buf as _;
+use dayfly_platform::random::SystemRng;
+use dayfly_wire::control::{FilterRule, IpPrefix, MapResponse, NetPortRange, Node, PortRange, Timestamp};
+use dayfly_wire::derp::{self, Decoded, Frame, PeerGoneReason, Receiver, ServerInfo};
+use dayfly_wire::key::{DiscoPrivate, NodePrivate, NodePublic};
+use smoltcp::iface::SocketHandle;
+
+use crate::netmap::NetMap;
+use crate::tunnel::{TcpFault, Tunnel, TunnelEvent};
+
+pub(super) const REGION: u32 = 7;
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const PORT: u16 = 22;
+
+/// One side.
+pub(super) struct Side {
+    pub(super) tunnel: Tunnel,
+    pub(super) key: NodePublic,
+    pub(super) private: NodePrivate,
+    pub(super) disco: DiscoPrivate,
+    /// Bytes on their way from the relay.
+    pub(super) inbox: Vec<u8>,
+    pub(super) connected: bool,
+    pub(super) events: Vec<TunnelEvent>,
+}
+
+/// Both sides and the relay.
+pub(super) struct World {
+    pub(super) sides: [Side; 2],
+    pub(super) server: NodePrivate,
+    pub(super) now: Duration,
+    /// Of so many packets one is lost; 0 loses none.
+    pub(super) lose_one_in: u64,
+    pub(super) seed: u64,
+    pub(super) relayed: usize,
+}
+
+pub(super) fn address(side: usize) -> IpAddr {
+    format!("100.64.0.{}", side + 1).parse().unwrap()
+}
+
+pub(super) fn address6(side: usize) -> IpAddr {
+    format!("fd7a:115c:a1e0::{}", side + 1).parse().unwrap()
+}
+
+pub(super) fn node(side: usize, key: NodePublic, disco: &DiscoPrivate) -> Node {
+    Node {
+        id: side as i64 + 1,
+        name: format!("side{side}.test."),
+        key,
+        disco_key: disco.public(),
+        addresses: vec![IpPrefix::host(address(side)), IpPrefix::host(address6(side))],
+        home_derp: REGION,
+        machine_authorized: true,
+        ..Node::default()
+    }
+}
+
+pub(super) fn open_filter() -> Vec<FilterRule> {
+    let any = NetPortRange { ip: "*".to_owned(), ports: PortRange { first: 0, last: 65535 } };
+    vec![FilterRule { src_ips: vec!["*".to_owned()], dst_ports: vec![any], ip_proto: Vec::new() }]
+}
+
+/// The tunnel of the first of two nodes.
+pub(super) fn tunnel(
+    [own, peer]: [&Node; 2],
+    key: &NodePrivate,
+    disco: &DiscoPrivate,
+    filter: Vec<FilterRule>,
+    now: Duration,
+) -> Tunnel {
+    let epoch = Duration::from_secs(1_700_000_000);
+    let mut tunnel = Tunnel::new(key.clone(), disco.clone(), epoch, now, Box::new(SystemRng));
+    tunnel.update(&map([own, peer], filter), Timestamp::from_unix(0), now);
+    tunnel.open_relay(REGION, now);
+    tunnel.set_home(Some(REGION));
+    tunnel
+}
+
+/// What the first of two nodes knows.
+pub(super) fn map([own, peer]: [&Node; 2], filter: Vec<FilterRule>) -> NetMap {
+    let mut map = NetMap::new();
+    let message = MapResponse {
+        node: Some(Box::new(own.clone())),
+        peers: vec![peer.clone()],
+        packet_filter: Some(filter),
+        ..MapResponse::default()
+    };
+    let _ = map.apply(message, true, Timestamp::from_unix(0));
+    map
+}
+
+impl World {
+    /// Two sides that know each other; the second one lets in what `filter` says.
+    pub(super) fn new(filter: Vec<FilterRule>) -> Self {
+        let now = Duration::from_secs(1000);
+        let made =
+            [0, 1].map(|_| (NodePrivate::generate(&mut SystemRng), DiscoPrivate::generate(&mut SystemRng)));
+        let nodes: Vec<Node> =
+            made.iter().enumerate().map(|(side, (key, disco))| node(side, key.public(), disco)).collect();
+        let mut index = 0;
+        let sides = made.map(|(private, disco)| {
+            let rules = if index == 1 { filter.clone() } else { Vec::new() };
+            let tunnel = tunnel([&nodes[index], &nodes[1 - index]], &private, &disco, rules, now);
+            index += 1;
+            let key = private.public();
+            Side { tunnel, key, private, disco, inbox: Vec::new(), connected: false, events: Vec::new() }
+        });
+        let server = NodePrivate::generate(&mut SystemRng);
+        Self { sides, server, now, lose_one_in: 0, seed: 1, relayed: 0 }
+    }
+
+    pub(super) fn connected(filter: Vec<FilterRule>) -> Self {
+        let mut world = Self::new(filter);
+        world.connect_relay(0);
+        world.connect_relay(1);
+        world
+    }
+
+    pub(super) fn connect_relay(&mut self, side: usize) {
+        let now = self.now;
+        let side = &mut self.sides[side];
+        side.tunnel.relay_connected(REGION, now);
+        side.connected = true;
+        derp::put_server_key(&mut side.inbox, &self.server.public());
+        self.settle();
+    }
+
+    pub(super) fn disconnect_relay(&mut self, side: usize) {
+        self.sides[side].tunnel.relay_lost(REGION, Some("cut".to_owned()));
+        self.sides[side].connected = false;
+        self.sides[side].inbox.clear();
+    }
+
+    pub(super) fn loses(&mut self) -> bool {
+        // Numerical Recipes' generator: any will do that is the same each time.
+        self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.lose_one_in != 0 && (self.seed >> 33).is_multiple_of(self.lose_one_in)
+    }
+
+    /// Carries what waits, once. Whether there was anything.
+    pub(super) fn carry(&mut self) -> bool {
+        let mut any = false;
+        for from in 0..2 {
+            let now = self.now;
+            let side = &mut self.sides[from];
+            while let Some(event) = side.tunnel.poll_event() {
+                side.events.push(event);
+            }
+            if !side.connected {
+                continue;
+            }
+            if !side.inbox.is_empty() {
+                any = true;
+                let done = side.tunnel.handle_relay(REGION, &mut side.inbox, now).unwrap();
+                side.inbox.drain(..done);
+            }
+            let was_busy = side.tunnel.relays().is_busy();
+            let Some(written) = side.tunnel.relays().get_mut(REGION).unwrap().transmit() else {
+                side.connected = false;
+                continue;
+            };
+            let written = written.split();
+            if was_busy {
+                side.tunnel.transmit(now);
+            }
+            let mut rest = &written[..];
+            while let Some(Decoded { frame, consumed }) = derp::decode(rest, Receiver::Server).unwrap() {
+                any = true;
+                self.frame(from, frame);
+                rest.advance(consumed);
+            }
+            assert!(rest.is_empty());
+        }
+        any
+    }
+
+    pub(super) fn frame(&mut self, from: usize, frame: Frame<'_>) {
+        match frame {
+            Frame::ClientInfo { key, .. } => {
+                assert_eq!(key, self.sides[from].key);
+                let shared = self.server.shared(&key);
+                let info = ServerInfo::default();
+                derp::put_server_info(&mut self.sides[from].inbox, &shared, &info, &mut SystemRng).unwrap();
+            }
+            Frame::SendPacket { dst, data } => {
+                self.relayed += 1;
+                let src = self.sides[from].key;
+                let lost = self.loses();
+                let to = &mut self.sides[1 - from];
+                if to.key != dst || !to.connected {
+                    let inbox = &mut self.sides[from].inbox;
+                    derp::put_peer_gone(inbox, &dst, PeerGoneReason::NOT_HERE);
+                } else if !lost {
+                    derp::put_recv_packet(&mut to.inbox, &src, data).unwrap();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Carries until nothing happens without time passing.
+    pub(super) fn settle(&mut self) {
+        for _ in 0..100_000 {
+            if !self.carry() {
+                return;
+            }
+        }
+        panic!("this never comes to rest");
+    }
+
+    /// Lets time pass up to the next thing that is due, at most until `end`.
+    pub(super) fn sleep(&mut self, end: Duration) {
+        let now = self.now;
+        let due = self.sides.iter_mut().filter_map(|side| side.tunnel.poll_timeout(now)).min();
+        self.now = due.unwrap_or(end).clamp(now, end);
+        if due.is_some_and(|due| due <= now) {
+            // Something that is due and stays due would stop the clock.
+            self.now += Duration::from_millis(1);
+        }
+        for side in &mut self.sides {
+            side.tunnel.handle_timeout(self.now);
+        }
+        self.settle();
+    }
+
+    pub(super) fn run_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        self.settle();
+        while self.now < end {
+            self.sleep(end);
+        }
+    }
+
+    /// Lets time pass until `done`.
+    pub(super) fn run_until<T>(
+        &mut self,
+        limit: Duration,
+        mut done: impl FnMut(&mut Self) -> Option<T>,
+    ) -> T {
+        let end = self.now + limit;
+        loop {
+            self.settle();
+            if let Some(value) = done(self) {
+                return value;
+            }
+            assert!(self.now < end, "not within {limit:?}");
+            self.sleep(end);
+        }
+    }
+
+    pub(super) fn listen(&mut self) -> SocketHandle {
+        self.sides[1].tunnel.listen(PORT)
+    }
+
+    pub(super) fn connect(&mut self, to: IpAddr) -> Result<SocketHandle, TcpFault> {
+        let now = self.now;
+        let handle = self.sides[0].tunnel.connect_tcp(to, PORT, now).unwrap();
+        self.run_until(30 * SECOND, |world| world.poll_connected(handle)).map(|()| handle)
+    }
+
+    pub(super) fn poll_connected(&mut self, handle: SocketHandle) -> Option<Result<(), TcpFault>> {
+        match self.sides[0].tunnel.poll_connected(handle, &Context::from_waker(Waker::noop())) {
+            Poll::Ready(result) => Some(result),
+            Poll::Pending => None,
+        }
+    }
+
+    pub(super) fn write(&mut self, side: usize, handle: SocketHandle, bytes: &[u8]) -> usize {
+        let now = self.now;
+        match self.sides[side].tunnel.poll_write(handle, &Context::from_waker(Waker::noop()), bytes, now) {
+            Poll::Ready(written) => written.unwrap(),
+            Poll::Pending => 0,
+        }
+    }
+
+    /// What can be read now; `None` at the end.
+    pub(super) fn read(&mut self, side: usize, handle: SocketHandle) -> Option<Vec<u8>> {
+        let now = self.now;
+        let mut out = vec![0; 64 << 10];
+        match self.sides[side].tunnel.poll_read(handle, &Context::from_waker(Waker::noop()), &mut out, now) {
+            Poll::Ready(Ok(0)) => None,
+            Poll::Ready(Ok(read)) => Some(out[..read].to_vec()),
+            Poll::Ready(Err(fault)) => panic!("{fault:?}"),
+            Poll::Pending => Some(Vec::new()),
+        }
+    }
+
+    /// Sends `length` bytes from one side to the other and checks each of them.
+    pub(super) fn transfer(
+        &mut self,
+        (from, out): (usize, SocketHandle),
+        into: SocketHandle,
+        length: usize,
+        limit: Duration,
+    ) {
+        let data: Vec<u8> = (0..length).map(|at| (at * 31 % 251) as u8).collect();
+        let (mut sent, mut received) = (0, Vec::new());
+        self.run_until(limit, |world| {
+            loop {
+                let before = (sent, received.len());
+                sent += world.write(from, out, &data[sent..]);
+                received.extend(world.read(1 - from, into).unwrap());
+                world.settle();
+                if before == (sent, received.len()) {
+                    break;
+                }
+            }
+            (received.len() >= length).then_some(())
+        });
+        assert!(received == data);
+    }
+}
