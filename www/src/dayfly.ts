@@ -250,7 +250,7 @@ async function start(): Promise<Engine> {
   const wasm = document.querySelector<HTMLLinkElement>('link[rel="preload"][as="fetch"][type="application/wasm"]');
   const glue = document.querySelector<HTMLLinkElement>('link[rel="modulepreload"]');
   if (!wasm || !glue) throw new Error("the page names no WebAssembly module");
-  const [module, engine] = await Promise.all([compile(wasm.href, wasm.integrity), import(glue.href) as Promise<Engine & Glue>]);
+  const [module, engine] = await Promise.all([compile(wasm.href, wasm.dataset.integrity ?? wasm.integrity), import(glue.href) as Promise<Engine & Glue>]);
   await engine.default({ module_or_path: module });
   return engine;
 }

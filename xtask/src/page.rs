@@ -48,6 +48,28 @@ pub(crate) fn externalise_scripts(html: &str) -> Result<Externalised> {
     Ok(done)
 }
 
+/// Put the integrity of the module's preload where browsers don't look for it, but the page does.
+///
+/// Chromium knows no integrity on preloads of this kind (crbug.com/981419). It warns of it on the console, and quotes the
+/// page's address with everything in its fragment, before a script could wipe that. The page checks the module itself.
+pub(crate) fn keep_integrity_for_the_page(html: &str) -> String {
+    let mut kept = String::with_capacity(html.len() + 8);
+    for (index, part) in html.split("<link").enumerate() {
+        if index > 0 {
+            kept.push_str("<link");
+        }
+        let end = part.find('>').unwrap_or(part.len());
+        let (tag, rest) = part.split_at(end);
+        if index > 0 && tag.contains("rel=\"preload\"") && tag.contains("application/wasm") {
+            kept.push_str(&tag.replace(" integrity=", " data-integrity="));
+        } else {
+            kept.push_str(tag);
+        }
+        kept.push_str(rest);
+    }
+    kept
+}
+
 fn hash(text: &str) -> String {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
@@ -79,6 +101,15 @@ mod tests {
     #[test]
     fn an_inline_import_map_is_refused() {
         assert!(externalise_scripts("<script type=\"importmap\">{}</script>").is_err());
+    }
+
+    #[test]
+    fn only_the_preload_of_the_module_loses_its_integrity() {
+        let glue = "<link rel=\"modulepreload\" href=\"a.js\" integrity=\"sha384-x\">";
+        let wasm = "<link rel=\"preload\" href=\"a.wasm\" integrity=\"sha384-y\" as=\"fetch\" type=\"application/wasm\">";
+        let html = format!("<head>{glue}\n{wasm}</head>");
+        let expected = html.replace("integrity=\"sha384-y\"", "data-integrity=\"sha384-y\"");
+        assert_eq!(keep_integrity_for_the_page(&html), expected);
     }
 
     #[test]
