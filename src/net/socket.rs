@@ -5,8 +5,11 @@
 //! when anything happens on the socket. What is received waits as the browser's own buffers, is copied once, into the
 //! reader's, and is bounded by ending a connection whose reader has fallen far behind; windows of TCP inside keep an
 //! honest peer far below that.
+//!
+//! Relays cut what they send into messages of two packets. Waking the reader for each of them costs more than reading
+//! it, so after a long message, which is part of more, the reader sleeps until there is a good piece.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
@@ -34,6 +37,12 @@ const RECHECK: Duration = Duration::from_millis(4);
 const MAX_UNREAD: usize = 32 * 1024 * 1024;
 /// What a message is taken to cost besides its bytes, so that tiny ones are bounded as well.
 const MESSAGE_COST: usize = 64;
+/// A message of so many bytes is part of more; a shorter one may be an answer that somebody waits for.
+const LONG: u32 = 1024;
+/// So many bytes are not waited for any longer.
+const PIECE: usize = 16 * 1024;
+/// Nor is the rest of a piece for longer than this, in milliseconds.
+const PIECE_LIMIT: i32 = 2;
 /// The code that a WebSocket closes with when nothing is wrong (RFC 6455 section 7.4.1).
 const NORMAL: u16 = 1000;
 /// The same when the server or the page goes away.
@@ -47,6 +56,14 @@ pub(super) struct Socket {
     _on_message: Closure<dyn Fn(MessageEvent)>,
     _on_open: Closure<dyn Fn()>,
     _on_close: Closure<dyn Fn(CloseEvent)>,
+    on_limit: Rc<OnLimit>,
+}
+
+/// Wakes the reader for what has waited for the rest of a piece.
+struct OnLimit {
+    callback: Closure<dyn Fn()>,
+    /// The timer that runs, if one does.
+    timer: Rc<Cell<Option<i32>>>,
 }
 
 #[derive(Default)]
@@ -101,8 +118,13 @@ impl Socket {
     fn listen(web: WebSocket) -> Self {
         let shared = Rc::new(RefCell::new(Shared::default()));
         let (received, opened, closed) = (Rc::clone(&shared), Rc::clone(&shared), Rc::clone(&shared));
+        let on_limit = Rc::new(OnLimit::new(&shared));
+        let limit = Rc::clone(&on_limit);
         let on_message = Closure::new(move |event: MessageEvent| {
-            Shared::wake(&received, |shared| shared.receive(event.data()));
+            let more_follows = received.borrow_mut().receive(event.data());
+            if !(more_follows && limit.start()) {
+                Shared::wake(&received, |_| {});
+            }
         });
         let on_open = Closure::new(move || Shared::wake(&opened, |shared| shared.open = true));
         let on_close = Closure::new(move |event: CloseEvent| {
@@ -118,7 +140,15 @@ impl Socket {
         web.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
         web.set_onopen(Some(on_open.as_ref().unchecked_ref()));
         web.set_onclose(Some(on_close.as_ref().unchecked_ref()));
-        Self { web, shared, recheck: None, _on_message: on_message, _on_open: on_open, _on_close: on_close }
+        Self {
+            web,
+            shared,
+            recheck: None,
+            _on_message: on_message,
+            _on_open: on_open,
+            _on_close: on_close,
+            on_limit,
+        }
     }
 
     /// Pending while the browser holds too much, and while it is to be waited for.
@@ -131,6 +161,37 @@ impl Socket {
         }
         self.recheck = None;
         Poll::Ready(())
+    }
+}
+
+impl OnLimit {
+    fn new(shared: &Rc<RefCell<Shared>>) -> Self {
+        let timer = Rc::new(Cell::new(None));
+        let (shared, ended) = (Rc::clone(shared), Rc::clone(&timer));
+        let callback = Closure::new(move || {
+            ended.set(None);
+            Shared::wake(&shared, |_| {});
+        });
+        Self { callback, timer }
+    }
+
+    /// Whether the timer runs now. One that runs already is left to: it wakes for what came since as well. None is
+    /// started in a hidden page, where it would be late.
+    fn start(&self) -> bool {
+        if self.timer.get().is_none() {
+            let window = web_sys::window().filter(|window| window.document().is_some_and(|it| !it.hidden()));
+            let callback = self.callback.as_ref().unchecked_ref();
+            self.timer.set(window.and_then(|window| {
+                window.set_timeout_with_callback_and_timeout_and_arguments_0(callback, PIECE_LIMIT).ok()
+            }));
+        }
+        self.timer.get().is_some()
+    }
+
+    fn stop(&self) {
+        if let (Some(timer), Some(window)) = (self.timer.take(), web_sys::window()) {
+            window.clear_timeout_with_handle(timer);
+        }
     }
 }
 
@@ -147,22 +208,25 @@ impl Shared {
         }
     }
 
-    fn receive(&mut self, data: JsValue) {
+    /// Takes a message in. Whether more is likely to follow at once.
+    fn receive(&mut self, data: JsValue) -> bool {
         let Ok(buffer) = data.dyn_into::<ArrayBuffer>() else {
             self.end = Some(End::Failed("a text message came where only binary ones may".to_owned()));
-            return;
+            return false;
         };
         let bytes = Uint8Array::new(&buffer);
-        if self.end.is_some() || bytes.length() == 0 {
-            return;
+        let length = bytes.length();
+        if self.end.is_some() || length == 0 {
+            return false;
         }
         self.cost += cost(&bytes);
         if self.cost > MAX_UNREAD {
             self.received.clear();
             self.end = Some(End::Failed("more came than could be worked off".to_owned()));
-            return;
+            return false;
         }
         self.received.push_back(bytes);
+        length >= LONG && self.cost < PIECE
     }
 
     /// Copies what waits into `buffer`, of as many messages as fit.
@@ -257,6 +321,7 @@ impl Drop for Socket {
         self.web.set_onmessage(None);
         self.web.set_onopen(None);
         self.web.set_onclose(None);
+        self.on_limit.stop();
         let _ = self.web.close_with_code(NORMAL);
     }
 }
