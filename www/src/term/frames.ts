@@ -10,7 +10,7 @@ const FLOOD = 64 * 1024;
 /** Milliseconds in which they are counted. */
 const WINDOW = 100;
 /** Milliseconds between two frames of a flood. */
-const PAUSE = 100;
+const PAUSE = 150;
 
 let windowStart = 0;
 let inWindow = 0;

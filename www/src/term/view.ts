@@ -37,8 +37,8 @@ export interface TerminalHooks {
 const FONTS =
   'ui-monospace, "SF Mono", "Cascadia Mono", "JetBrains Mono", Menlo, Consolas, "DejaVu Sans Mono", "Liberation Mono", monospace';
 
-/** Lines kept above the screen. At 200 columns this is about 24 MB. */
-const SCROLLBACK = 5000;
+/** Lines kept above the screen. At 150 columns each takes 4 KB. */
+const SCROLLBACK = 3000;
 
 export class TerminalView {
   readonly element: HTMLElement;

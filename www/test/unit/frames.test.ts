@@ -25,7 +25,7 @@ test("a flood is drawn a few times a second, anything else in the next frame", (
   assert.equal(dayflyFrame(draw), -1);
   pass(16);
   assert.equal(drawn, 1);
-  pass(84);
+  pass(134);
   assert.equal(drawn, 2, "what came last in a flood is drawn too");
 
   pass(200);
