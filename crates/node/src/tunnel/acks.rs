@@ -12,24 +12,34 @@ use std::time::Duration;
 const MAX_UNACKNOWLEDGED: usize = 16 * super::netstack::MTU;
 /// How long it may wait (RFC 9293 section 3.8.6.3 allows 500 ms).
 const DELAY: Duration = Duration::from_millis(5);
+/// When something comes in so long after that, nobody keeps the time: browsers let timers of hidden pages wait for a
+/// second and more, in which a sender takes its packets for lost.
+const LATE: Duration = Duration::from_millis(50);
+/// For how long nothing waits then.
+const PROMPT: Duration = Duration::from_secs(60);
 
 /// Acknowledgements that are put off.
 #[derive(Debug, Default)]
 pub(super) struct Acks {
     bytes: usize,
     due: Option<Duration>,
+    /// Nothing waits before this time.
+    prompt_until: Duration,
 }
 
 impl Acks {
     /// A TCP packet of so many bytes has been taken in.
     pub(super) fn received(&mut self, bytes: usize, now: Duration) {
+        if self.due.is_some_and(|due| now > due + LATE) {
+            self.prompt_until = now + PROMPT;
+        }
         self.bytes += bytes;
         self.due.get_or_insert(now + DELAY);
     }
 
     /// Whether there are some that can wait longer.
     pub(super) fn may_wait(&self, now: Duration) -> bool {
-        self.bytes <= MAX_UNACKNOWLEDGED && self.due.is_some_and(|due| now < due)
+        now >= self.prompt_until && self.bytes <= MAX_UNACKNOWLEDGED && self.due.is_some_and(|due| now < due)
     }
 
     /// Until when they wait, if there are any.
@@ -39,6 +49,28 @@ impl Acks {
 
     /// They have been sent.
     pub(super) fn sent(&mut self) {
-        *self = Self::default();
+        (self.bytes, self.due) = (0, None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_waits_for_a_timer_that_is_late() {
+        let mut acks = Acks::default();
+        let at = Duration::from_millis;
+        acks.received(1280, at(1000));
+        assert!(acks.may_wait(at(1000)));
+        // What the sender took for lost comes again.
+        acks.received(1280, at(1300));
+        assert!(!acks.may_wait(at(1300)));
+        acks.sent();
+        acks.received(1280, at(1400));
+        assert!(!acks.may_wait(at(1400)));
+        acks.sent();
+        acks.received(1280, at(62_000));
+        assert!(acks.may_wait(at(62_000)));
     }
 }
