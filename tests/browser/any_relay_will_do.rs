@@ -26,9 +26,9 @@ fn shells(lab: &Lab, via: Via) -> Result<()> {
 fn shell(lab: &Lab, tailnet: &Tailnet, engine: Engine) -> Result<()> {
     let browser = Browser::start(lab, engine)?;
     let page = Page::open_shell(&browser, &tailnet.shell_page(MACHINE)?)?;
-    // More than one window of TCP, so that acknowledgements come back over the relay as well.
+    // Many packets, so that acknowledgements come back over the relay as well, and no more lines than the terminal keeps.
     let shell =
-        page.command("id -un; base64 /dev/zero | head -c 300000 | cksum; base64 /dev/zero | head -c 300000")?;
+        page.command("id -un; base64 /dev/zero | head -c 200000 | cksum; base64 /dev/zero | head -c 200000")?;
     ensure!(shell.text.starts_with(&format!("{}\n", user())), "the shell said {:.80}", shell.text);
     page.type_text("exit 5\r")?;
     page.until("ended")?;
