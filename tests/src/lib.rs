@@ -16,6 +16,7 @@ pub mod native;
 pub mod page;
 pub mod process;
 pub mod relay;
+pub mod shared;
 pub mod sshd;
 pub mod tailnet;
 pub mod tailscaled;

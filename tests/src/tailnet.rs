@@ -1,7 +1,6 @@
 //! What most tests of the page start from: a Headscale, one machine with a shell, a relay between, and the page.
 
 use std::fs;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -9,8 +8,9 @@ use serde_json::Value;
 
 use crate::derper::Derper;
 use crate::headscale::{Headscale, HeadscaleOptions, KeyOptions};
-use crate::lab::{Lab, scenario};
+use crate::lab::Lab;
 use crate::relay::{Relay, RelayOptions};
+use crate::shared::Shared;
 use crate::sshd;
 use crate::tailscaled::{Tailscaled, TailscaledOptions};
 use crate::tools;
@@ -171,32 +171,10 @@ impl NodeList {
     }
 }
 
-/// A tailnet with the lab that it lives in. The tailnet ends first.
-struct Shared {
-    tailnet: Tailnet,
-    lab: Lab,
-}
-
 /// Run one test in a lab of its own and a tailnet (through our relay) that it shares with others.
 ///
-/// The tailnet lives for as long as any test uses it, so that tests which run one after the other, two at a time,
-/// find it running. A test may add nodes to it under names of its own, and must leave everything else alone.
+/// A test may add nodes to it under names of its own, and must leave everything else alone.
 pub fn on_shared_tailnet(claim: impl FnOnce(&Lab, &Tailnet) -> Result<()>) -> Result<()> {
-    scenario(|lab| {
-        let shared = shared()?;
-        claim(lab, &shared.tailnet).inspect_err(|_| shared.lab.print_logs())
-    })
-}
-
-fn shared() -> Result<Arc<Shared>> {
-    static SHARED: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
-    let mut current = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(running) = current.upgrade() {
-        return Ok(running);
-    }
-    let lab = Lab::new("shared-tailnet")?;
-    let tailnet = Tailnet::start(&lab, Via::OurRelay).inspect_err(|_| lab.print_logs())?;
-    let started = Arc::new(Shared { tailnet, lab });
-    *current = Arc::downgrade(&started);
-    Ok(started)
+    static SHARED: Shared<Tailnet> = Shared::new();
+    SHARED.test("shared-tailnet", |lab| Tailnet::start(lab, Via::OurRelay), claim)
 }

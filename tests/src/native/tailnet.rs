@@ -1,14 +1,13 @@
 //! What the tests of the native node start from: a Headscale, one machine with a shell, and a relay between.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-
 use anyhow::Result;
 
 use crate::derper::Derper;
 use crate::headscale::{Headscale, HeadscaleOptions, KeyOptions};
-use crate::lab::{Lab, scenario};
+use crate::lab::Lab;
 use crate::native::{NativeNode, NativeOptions};
 use crate::relay::{Relay, RelayOptions};
+use crate::shared::Shared;
 use crate::tailscaled::{Tailscaled, TailscaledOptions};
 use crate::wait::READY;
 
@@ -81,32 +80,10 @@ impl Tailnet {
     }
 }
 
-/// A tailnet with the lab that it lives in. The tailnet ends first.
-struct Shared {
-    tailnet: Tailnet,
-    lab: Lab,
-}
-
 /// Runs one test in a lab of its own and a tailnet, through our relay, that it shares with others.
 ///
-/// The tailnet lives for as long as any test uses it, so that tests which run one after the other, two at a time,
-/// find it running. A test may add nodes under names of its own, and must leave everything else alone.
+/// A test may add nodes under names of its own, and must leave everything else alone.
 pub fn on_shared_tailnet(claim: impl FnOnce(&Lab, &Tailnet) -> Result<()>) -> Result<()> {
-    scenario(|lab| {
-        let shared = shared()?;
-        claim(lab, &shared.tailnet).inspect_err(|_| shared.lab.print_logs())
-    })
-}
-
-fn shared() -> Result<Arc<Shared>> {
-    static SHARED: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
-    let mut current = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(running) = current.upgrade() {
-        return Ok(running);
-    }
-    let lab = Lab::new("shared-native-tailnet")?;
-    let tailnet = Tailnet::start(&lab).inspect_err(|_| lab.print_logs())?;
-    let started = Arc::new(Shared { tailnet, lab });
-    *current = Arc::downgrade(&started);
-    Ok(started)
+    static SHARED: Shared<Tailnet> = Shared::new();
+    SHARED.test("shared-native-tailnet", Tailnet::start, claim)
 }
