@@ -17,8 +17,6 @@ use crate::tunnel::{TcpFault, Tunnel};
 const STEP_LIMIT: Duration = Duration::from_secs(15);
 /// Time for the answer of a machine that is said to be offline, which may be out of date.
 const OFFLINE_LIMIT: Duration = Duration::from_secs(4);
-/// After so many failures in a row a relay counts as unreachable.
-const RELAY_FAILURES: u32 = 2;
 
 /// A machine to connect to.
 struct Target {
@@ -120,7 +118,7 @@ pub(super) async fn connect(
 
 /// What the attempt waits for now. A session is of no use while the relay that carries it is away.
 fn step(tunnel: &mut Tunnel, target: &Target, now: Duration) -> ConnectStep {
-    let region = tunnel.peers().get(&target.key).and_then(|peer| peer.region()).or(tunnel.home());
+    let region = tunnel.region_of(&target.key);
     let ready = region.and_then(|region| tunnel.relays().get(region)).is_some_and(|link| link.is_ready());
     match (ready, tunnel.has_session(&target.key, now)) {
         (false, _) => ConnectStep::Relay,
@@ -133,22 +131,22 @@ fn step(tunnel: &mut Tunnel, target: &Target, now: Duration) -> ConnectStep {
 fn hopeless(shared: &Shared, target: &Target, start: Duration) -> Option<TcpError> {
     let host = || target.host.clone();
     let (region, failure, gone) = shared.with(|tunnel, _| {
-        let home = tunnel.home();
         let peer = tunnel.peers().get(&target.key);
         let gone = peer.is_some_and(|peer| peer.gone.is_some_and(|at| at >= start));
-        let region = peer.and_then(|peer| peer.region()).or(home);
-        let link = region.and_then(|region| tunnel.relays().get(region));
-        let failure = link
-            .filter(|link| !link.is_ready() && link.failures() >= RELAY_FAILURES)
-            .and_then(|link| link.failure().map(str::to_owned));
-        (region, failure, gone)
+        let region = tunnel.region_of(&target.key);
+        let link = region.and_then(|region| tunnel.relays().get(region)).filter(|link| link.is_failing());
+        (region, link.and_then(|link| link.failure().map(str::to_owned)), gone)
     });
     if let (Some(region), Some(error)) = (region, failure) {
-        let code = shared.region(region).map_or_else(String::new, |region| region.region_code);
-        return Some(TcpError::Relay { host: host(), region, code, error });
+        return Some(relay_error(shared, host(), region, error));
     }
     // The relay knows it as little as the coordination server does.
     (target.offline && gone).then(|| TcpError::Offline { host: host(), last_seen: target.last_seen })
+}
+
+fn relay_error(shared: &Shared, host: String, region: u32, error: String) -> TcpError {
+    let code = shared.region(region).map_or_else(String::new, |region| region.region_code);
+    TcpError::Relay { host, region, code, error }
 }
 
 fn failed(fault: TcpFault, host: String, port: u16) -> TcpError {
@@ -176,15 +174,13 @@ fn late(
         ConnectStep::WireGuard => TcpError::NoHandshake { host, waited },
         ConnectStep::Relay => {
             let (region, failure) = shared.with(|tunnel, _| {
-                let home = tunnel.home();
-                let region = tunnel.peers().get(&key).and_then(|peer| peer.region()).or(home);
+                let region = tunnel.region_of(&key);
                 let link = region.and_then(|region| tunnel.relays().get(region));
                 (region, link.and_then(|link| link.failure().map(str::to_owned)))
             });
             let Some(region) = region else { return TcpError::NoRelay { host } };
-            let code = shared.region(region).map_or_else(String::new, |region| region.region_code);
             let error = failure.unwrap_or_else(|| format!("no answer for {} seconds", waited.as_secs()));
-            TcpError::Relay { host, region, code, error }
+            relay_error(shared, host, region, error)
         }
     }
 }

@@ -4,23 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dayfly_platform::task::{AbortOnDropHandle, spawn};
-use dayfly_platform::time::{sleep_until, unix_now};
+use dayfly_platform::time::sleep_until;
 use dayfly_sorted::SortedMap;
-use dayfly_wire::control::{DerpRegion, Timestamp};
+use dayfly_wire::control::DerpRegion;
 use tokio::sync::mpsc;
 
 use super::relay::{self, RelayNote};
-use super::shared::Shared;
+use super::shared::{Shared, wall_clock};
 use super::{NodeEvent, RelayState};
 use crate::Dialer;
 use crate::control::{Control, ControlEvent};
 use crate::netmap::NetMap;
 use crate::tunnel::TunnelEvent;
+use crate::tunnel::relays::Link;
 
 /// Regions that are tried at once for a home; the first to answer becomes it.
 const CANDIDATES: usize = 12;
-/// After so many failures in a row of the home, others are tried.
-const PATIENCE: u32 = 2;
 /// How long a node that nothing reminds of the time may sleep.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 /// Timers of browsers cut off what is less than a millisecond: with this added, none is early.
@@ -111,11 +110,11 @@ impl Driver {
             ControlEvent::NodeKey(key) => self.shared.with(|tunnel, now| tunnel.set_node_key(*key, now)),
             ControlEvent::Registered(registered) => self.emit(NodeEvent::Registered(registered)).await,
             ControlEvent::Map { message, first } => {
-                let unix = i64::try_from(unix_now().as_secs()).unwrap_or(i64::MAX);
                 {
+                    let now = wall_clock();
                     let mut map = self.shared.map();
-                    let _ = map.apply(*message, first, Timestamp::from_unix(unix));
-                    let control_time = map.control_time(Timestamp::from_unix(unix));
+                    let _ = map.apply(*message, first, now);
+                    let control_time = map.control_time(now);
                     self.shared.with(|tunnel, now| tunnel.update(&map, control_time, now));
                 }
                 self.has_map = true;
@@ -145,11 +144,8 @@ impl Driver {
             candidates(&map)
         };
         self.shared.with(|tunnel, now| {
-            let lost = tunnel.home().is_none_or(|home| {
-                let failing =
-                    |link: &crate::tunnel::relays::Link| !link.is_ready() && link.failures() >= PATIENCE;
-                tunnel.relays().get(home).is_none_or(failing)
-            });
+            let lost =
+                tunnel.home().is_none_or(|home| tunnel.relays().get(home).is_none_or(Link::is_failing));
             if lost {
                 for region in candidates {
                     tunnel.open_relay(region, now);
@@ -176,8 +172,7 @@ impl Driver {
             TunnelEvent::Ready(region) => {
                 let new_home = self.shared.with(|tunnel, _| {
                     let home_is_up = tunnel.home().is_some_and(|home| {
-                        home == region
-                            || tunnel.relays().get(home).is_some_and(|link| link.failures() < PATIENCE)
+                        home == region || tunnel.relays().get(home).is_some_and(|link| !link.is_failing())
                     });
                     if !home_is_up {
                         tunnel.set_home(Some(region));

@@ -106,8 +106,7 @@ impl Shared {
 
     /// The server's clock.
     pub(super) fn control_time(&self) -> Timestamp {
-        let unix = i64::try_from(unix_now().as_secs()).unwrap_or(i64::MAX);
-        self.map().control_time(Timestamp::from_unix(unix))
+        self.map().control_time(wall_clock())
     }
 
     /// A region of the map of relays.
@@ -125,4 +124,9 @@ impl Shared {
     pub(super) async fn retried(&self) {
         self.retry.notified().await;
     }
+}
+
+/// The wall clock, which may be wrong.
+pub(super) fn wall_clock() -> Timestamp {
+    Timestamp::from_unix(i64::try_from(unix_now().as_secs()).unwrap_or(i64::MAX))
 }

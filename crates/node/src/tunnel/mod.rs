@@ -187,6 +187,11 @@ impl Tunnel {
         &self.path.peers
     }
 
+    /// The region over which a peer is sent to.
+    pub(crate) fn region_of(&self, peer: &NodePublic) -> Option<u32> {
+        self.path.region_of(peer)
+    }
+
     /// Whether [`Tunnel::poll_event`] has something.
     pub(crate) fn has_events(&self) -> bool {
         !self.path.events.is_empty()

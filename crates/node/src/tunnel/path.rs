@@ -72,8 +72,13 @@ impl Path {
         }
     }
 
+    /// The region over which a peer is sent to: its own, or this node's home where that is not known.
+    pub(super) fn region_of(&self, peer: &NodePublic) -> Option<u32> {
+        self.peers.get(peer).and_then(peers::Peer::region).or(self.home)
+    }
+
     fn send_to_peer(&mut self, peer: &NodePublic, datagram: &[u8]) {
-        if let Some(region) = self.peers.get(peer).and_then(peers::Peer::region).or(self.home) {
+        if let Some(region) = self.region_of(peer) {
             self.send_to_relay(region, peer, datagram);
         }
     }

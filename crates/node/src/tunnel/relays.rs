@@ -12,6 +12,8 @@ use crate::derp::{self, ClientError};
 
 /// How long a connection that is not the home may be idle (as Go's `derpInactiveCleanupTime`).
 const IDLE: Duration = Duration::from_secs(60);
+/// After so many failures in a row a region counts as unreachable.
+const PATIENCE: u32 = 2;
 /// Packets and bytes that wait for a connection to be made.
 const MAX_WAITING: usize = 64;
 const MAX_WAITING_BYTES: usize = 64 << 10;
@@ -53,9 +55,9 @@ impl Link {
         self.failure.as_deref()
     }
 
-    /// How many attempts have failed in a row.
-    pub(crate) fn failures(&self) -> u32 {
-        self.failures
+    /// Whether it can't be connected: several attempts in a row have failed.
+    pub(crate) fn is_failing(&self) -> bool {
+        !self.is_ready() && self.failures >= PATIENCE
     }
 
     /// What waits to be written.
