@@ -14,8 +14,21 @@ mod tests;
 
 pub use resolver::Resolver;
 
+use snow::HandshakeState;
+use zeroize::{Zeroize as _, Zeroizing};
+
 /// The public key of an X25519 private key.
 #[must_use]
 pub fn public_key(private: &[u8; 32]) -> [u8; 32] {
     curve25519_dalek::MontgomeryPoint::mul_base_clamped(*private).to_bytes()
+}
+
+/// The keys that a complete handshake has agreed on, wiped when dropped: of the initiator's direction, and of the
+/// responder's.
+pub fn split(handshake: &mut HandshakeState) -> (Zeroizing<[u8; 32]>, Zeroizing<[u8; 32]>) {
+    let mut keys = handshake.dangerously_get_raw_split();
+    let split = (Zeroizing::new(keys.0), Zeroizing::new(keys.1));
+    keys.0.zeroize();
+    keys.1.zeroize();
+    split
 }

@@ -1,7 +1,7 @@
 //! The handshake, `Noise_IKpsk2` (section 5.4): one message each way, without their MACs.
 
 use snow::{Builder, HandshakeState};
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use rand_core::CryptoRng;
 
@@ -51,7 +51,7 @@ impl Initiator {
         self.0
             .read_message(&response[RESPONSE_NOISE..RESPONSE_LEN - MACS_LEN], &mut [])
             .map_err(|_| ReceiveError::Unauthenticated)?;
-        let (ours, theirs) = split(&mut self.0);
+        let (ours, theirs) = dayfly_noise::split(&mut self.0);
         Ok((Keys { sealing: ours, opening: theirs }, index(response, 4)))
     }
 }
@@ -102,20 +102,11 @@ impl Responder {
                 self.state.write_message(&[], &mut message[RESPONSE_NOISE..RESPONSE_LEN - MACS_LEN])
             })
             .map_err(|_| ReceiveError::Handshake)?;
-        let (theirs, ours) = split(&mut self.state);
+        let (theirs, ours) = dayfly_noise::split(&mut self.state);
         Ok((message, Keys { sealing: ours, opening: theirs }))
     }
 }
 
 fn builder<'a>(rng: &mut (impl CryptoRng + ?Sized)) -> Result<Builder<'a>, snow::Error> {
     Builder::with_resolver(PATTERN.parse()?, Box::new(dayfly_noise::Resolver::new(rng))).prologue(PROLOGUE)
-}
-
-/// Keys of the initiator's and of the responder's direction.
-fn split(state: &mut HandshakeState) -> (Zeroizing<[u8; 32]>, Zeroizing<[u8; 32]>) {
-    let mut keys = state.dangerously_get_raw_split();
-    let split = (Zeroizing::new(keys.0), Zeroizing::new(keys.1));
-    keys.0.zeroize();
-    keys.1.zeroize();
-    split
 }

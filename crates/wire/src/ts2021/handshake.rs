@@ -4,7 +4,6 @@ use core::fmt;
 
 use rand_core::CryptoRng;
 use snow::{Builder, HandshakeState};
-use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{HEADER_LEN, Transport, frame_type};
 use crate::key::{MachinePrivate, MachinePublic};
@@ -89,7 +88,7 @@ impl Handshake {
             return Err(HandshakeError::Refused(String::from_utf8_lossy(text).into_owned()));
         }
         self.0.read_message(payload, &mut []).map_err(|_| HandshakeError::Unauthenticated)?;
-        let (sending, receiving) = split(&mut self.0);
+        let (sending, receiving) = dayfly_noise::split(&mut self.0);
         Ok(Transport::new(&sending, &receiving))
     }
 }
@@ -151,7 +150,7 @@ pub fn accept(
     let (header, payload) = response.split_at_mut(HEADER_LEN);
     header.copy_from_slice(&[frame_type::RESPONSE, 0, RESPONSE_PAYLOAD as u8]);
     state.write_message(&[], payload).map_err(|_| HandshakeError::Unauthenticated)?;
-    let (receiving, sending) = split(&mut state);
+    let (receiving, sending) = dayfly_noise::split(&mut state);
     Ok(Accepted { version, machine, response, transport: Transport::new(&sending, &receiving) })
 }
 
@@ -176,15 +175,6 @@ fn prologue(version: u16) -> Vec<u8> {
 fn builder<'a>(rng: &mut impl CryptoRng) -> Result<Builder<'a>, HandshakeError> {
     let pattern = PATTERN.parse().map_err(|_| HandshakeError::Setup("its pattern was not taken"))?;
     Ok(Builder::with_resolver(pattern, Box::new(dayfly_noise::Resolver::new(rng))))
-}
-
-/// Keys of the initiator's and of the responder's direction, wiped when dropped.
-fn split(state: &mut HandshakeState) -> (Zeroizing<[u8; 32]>, Zeroizing<[u8; 32]>) {
-    let mut keys = state.dangerously_get_raw_split();
-    let split = (Zeroizing::new(keys.0), Zeroizing::new(keys.1));
-    keys.0.zeroize();
-    keys.1.zeroize();
-    split
 }
 
 #[cfg(test)]
