@@ -1,4 +1,4 @@
-//! One accepted connection as a stream of bytes, with or without TLS.
+//! A connection as a stream of bytes, with or without TLS.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -6,25 +6,25 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::server;
 
-/// A client's connection.
+/// A client's connection, or, with another kind of TLS, one to an upstream.
 #[derive(Debug)]
-pub(crate) enum Socket {
+pub(crate) enum Socket<T = server::TlsStream<TcpStream>> {
     /// Plain TCP.
     Plain(TcpStream),
     /// TLS over TCP. Boxed, for TLS keeps about a kilobyte in place that plain connections should not pay for.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<T>),
 }
 
-impl Socket {
+impl<T> Socket<T> {
     /// Whether the bytes are protected on their way.
     pub(crate) const fn is_tls(&self) -> bool {
         matches!(self, Self::Tls(_))
     }
 }
 
-impl AsyncRead for Socket {
+impl<T: AsyncRead + Unpin> AsyncRead for Socket<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
@@ -33,7 +33,7 @@ impl AsyncRead for Socket {
     }
 }
 
-impl AsyncWrite for Socket {
+impl<T: AsyncWrite + Unpin> AsyncWrite for Socket<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
