@@ -23,6 +23,12 @@ pub const MAX_JITTER: Duration = Duration::from_millis(333);
 /// up to [`REKEY_TIMEOUT`]. A coordination server may tell a new node of its peers before it tells those of the node, and
 /// they answer nobody whom they don't know: a person should not wait 5 s for that.
 pub const FIRST_RETRY: Duration = Duration::from_millis(250);
+/// The same for a peer that is known to answer, if [`ANSWER_ROUND_TRIPS`] are shorter: its answer takes some
+/// computation, and wireguard-go takes no two initiations within 20 ms.
+pub const ANSWER_RETRY: Duration = Duration::from_millis(40);
+/// For how many round trips an initiation waits for the answer of a peer that is known to answer, at least. A peer takes each
+/// initiation for a new handshake, so repeats that come faster than the answers would never end.
+pub const ANSWER_ROUND_TRIPS: u32 = 3;
 /// The age of a session at which its initiator, when it receives something, begins a new handshake (section 6.2).
 pub const REKEY_ON_RECEIVE: Duration = Duration::from_secs(165);
 /// How long data may be without any answer before a new handshake is begun (section 6.5).

@@ -144,6 +144,20 @@ impl Device {
         }
     }
 
+    /// Takes note that a peer has answered something else than a handshake, over the same carrier and within `round_trip`:
+    /// it is there, and knows this device's key.
+    ///
+    /// Until its first handshake is complete, initiations to it are repeated after
+    /// [`ANSWER_ROUND_TRIPS`](crate::constants::ANSWER_ROUND_TRIPS) of the shortest `round_trip` that was told, and not
+    /// before [`ANSWER_RETRY`](crate::constants::ANSWER_RETRY); with each more, after as long as all since the first call.
+    /// The one that is under way is never repeated later than it was going to be. After that handshake nothing changes.
+    pub fn peer_answers(&mut self, peer: &Key, round_trip: Duration, now: Duration) {
+        if let Some(found) = self.peers.get_mut(peer) {
+            found.answers(round_trip, now);
+            schedule(&mut self.deadlines, peer, found);
+        }
+    }
+
     /// Takes a received datagram, and decrypts it in place.
     ///
     /// `source` is whatever names the sender to the carrier, for DERP its node key. Cookies are made for it; nothing is

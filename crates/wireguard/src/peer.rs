@@ -7,8 +7,8 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use crate::constants::{
-    FIRST_RETRY, INITIATION_INTERVAL, REKEY_AFTER_MESSAGES, REKEY_AFTER_TIME, REKEY_ATTEMPT_TIME,
-    REKEY_ON_RECEIVE, REKEY_TIMEOUT,
+    ANSWER_RETRY, ANSWER_ROUND_TRIPS, FIRST_RETRY, INITIATION_INTERVAL, REKEY_AFTER_MESSAGES,
+    REKEY_AFTER_TIME, REKEY_ATTEMPT_TIME, REKEY_ON_RECEIVE, REKEY_TIMEOUT,
 };
 use crate::cookie::Writer;
 use crate::device::Shared;
@@ -46,6 +46,8 @@ impl fmt::Debug for PeerConfig {
 pub struct PeerStatus {
     /// Whether packets can be sealed now.
     pub has_session: bool,
+    /// Whether an initiation was sent that has no answer yet.
+    pub awaits_answer: bool,
     /// When the last handshake was complete, on the clock of `now`.
     pub last_handshake: Option<Duration>,
     /// Bytes of authentic datagrams that were received.
@@ -64,6 +66,15 @@ struct Initiation {
     retry: Duration,
 }
 
+/// What was found out, by other ways than WireGuard, of a peer that was never met.
+#[derive(Clone, Copy)]
+struct Answering {
+    /// The shortest time in which it has answered.
+    round_trip: Duration,
+    /// When its first answer came.
+    since: Duration,
+}
+
 pub(crate) struct Peer {
     key: Key,
     preshared_key: Zeroizing<[u8; 32]>,
@@ -71,6 +82,8 @@ pub(crate) struct Peer {
     initiation: Option<Initiation>,
     /// When our last initiation was sent.
     initiated: Option<Duration>,
+    /// Until the first handshake is complete.
+    answering: Option<Answering>,
     /// The stamp of the newest of the peer's initiations, and when it came.
     answered: Option<(Tai64n, Duration)>,
     macs: Writer,
@@ -89,6 +102,7 @@ impl Peer {
             sessions: Sessions::default(),
             initiation: None,
             initiated: None,
+            answering: None,
             answered: None,
             macs: Writer::new(&key),
             queue: Queue::default(),
@@ -114,6 +128,7 @@ impl Peer {
     pub(crate) fn status(&self, now: Duration) -> PeerStatus {
         PeerStatus {
             has_session: self.sessions.may_send(now),
+            awaits_answer: self.initiation.is_some(),
             last_handshake: self.last_handshake,
             bytes_received: self.bytes_received,
             bytes_sent: self.bytes_sent,
@@ -209,7 +224,7 @@ impl Peer {
         self.drop_initiation(shared);
         self.timers.handshake = None;
         self.initiated = Some(now);
-        let patience = self.patience(now.saturating_sub(began));
+        let patience = self.patience(began, now);
         let jitter = self.timers.draw_jitter(rng).min(patience / 8);
         let retry = now.saturating_add(patience).saturating_add(jitter);
         let Some(local) = shared.indices.allocate(self.key, rng) else {
@@ -228,9 +243,32 @@ impl Peer {
         self.transmit(message.to_vec(), shared);
     }
 
-    /// How long to wait for the answer to an initiation, when the handshake has been tried for `tried`.
-    fn patience(&self, tried: Duration) -> Duration {
-        if self.last_handshake.is_some() { REKEY_TIMEOUT } else { tried.clamp(FIRST_RETRY, REKEY_TIMEOUT) }
+    /// How long to wait for the answer to an initiation that is sent at `at`, in a handshake that began at `began`.
+    fn patience(&self, began: Duration, at: Duration) -> Duration {
+        let (since, least) = match (self.last_handshake, self.answering) {
+            (Some(_), _) => return REKEY_TIMEOUT,
+            (None, Some(Answering { round_trip, since })) => {
+                (began.max(since), round_trip.saturating_mul(ANSWER_ROUND_TRIPS).max(ANSWER_RETRY))
+            }
+            (None, None) => (began, FIRST_RETRY),
+        };
+        at.saturating_sub(since).max(least).min(REKEY_TIMEOUT)
+    }
+
+    /// Takes note that the peer has answered something else within `round_trip`.
+    pub(crate) fn answers(&mut self, round_trip: Duration, now: Duration) {
+        if self.last_handshake.is_some() {
+            return;
+        }
+        let answering = self.answering.get_or_insert(Answering { round_trip, since: now });
+        answering.round_trip = answering.round_trip.min(round_trip);
+        let began = self.initiation.as_ref().map(|initiation| initiation.began);
+        if let (Some(began), Some(initiated)) = (began, self.initiated) {
+            let retry = initiated.saturating_add(self.patience(began, initiated));
+            if let Some(initiation) = &mut self.initiation {
+                initiation.retry = initiation.retry.min(retry);
+            }
+        }
     }
 
     fn drop_initiation(&mut self, shared: &mut Shared) {
@@ -241,6 +279,7 @@ impl Peer {
 
     fn give_up(&mut self, shared: &mut Shared) {
         self.drop_initiation(shared);
+        self.answering = None;
         self.queue.clear();
         shared.outbox.event(Event::Unreachable { peer: self.key });
     }
@@ -310,6 +349,7 @@ impl Peer {
     fn established(&mut self, now: Duration, shared: &mut Shared) {
         self.timers.handshake = None;
         self.last_handshake = Some(now);
+        self.answering = None;
         shared.outbox.event(Event::Established { peer: self.key });
         self.flush(now, shared);
     }

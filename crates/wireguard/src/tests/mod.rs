@@ -2,6 +2,7 @@
 
 mod constants;
 mod cookies;
+mod first_handshake;
 mod handshakes;
 mod hours;
 mod network;
