@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use dayfly_wire::disco::{self, Envelope};
+use dayfly_wire::disco;
 use dayfly_wire::key::{DiscoPublic, NodePublic};
 use dayfly_wire::tsmp::{self, Reject, RejectReason};
 use dayfly_wireguard::Received;
@@ -42,7 +42,7 @@ impl Tunnel {
             return;
         }
         if disco::looks_like_disco(data) {
-            return self.disco(region, src, data);
+            return self.path.disco_message(region, src, data);
         }
         let Path { wireguard, rng, now, peers, .. } = &mut self.path;
         match wireguard.handle(src.as_bytes(), data, *now, rng) {
@@ -63,20 +63,6 @@ impl Tunnel {
             Err(error) => tracing::trace!(region, %error, "packet dropped"),
         }
         self.path.flush_wireguard();
-    }
-
-    /// Answers a ping, so that `tailscale ping` works. Nothing else of disco matters to a node without UDP.
-    fn disco(&mut self, region: u32, src: &NodePublic, data: &[u8]) {
-        let Ok(envelope) = Envelope::parse(data) else { return };
-        let sender = envelope.sender;
-        let Some(peer) = self.path.peers.get_mut(src) else { return };
-        let Some(shared) = peer.disco_key(&self.disco, &sender) else { return };
-        let Ok(disco::Message::Ping { tx_id, .. }) = envelope.open(shared) else { return };
-        let Ok(port) = u16::try_from(region) else { return };
-        let pong = disco::Message::Pong { tx_id, src: disco::derp_address(port) };
-        let pong = pong.seal(&self.disco.public(), shared, &mut self.path.rng);
-        peer.heard_at(region);
-        self.path.send_to_relay(region, src, &pong);
     }
 
     /// A decrypted packet from a peer.
@@ -130,6 +116,7 @@ impl Tunnel {
     fn set_disco(&mut self, from: &NodePublic, key: DiscoPublic) {
         if let Some(peer) = self.path.peers.get_mut(from) {
             peer.set_disco(key);
+            self.path.disco.forget(from);
         }
     }
 }

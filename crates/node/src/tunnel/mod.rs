@@ -4,6 +4,7 @@
 //! [`relays::Link`]s. Time goes in as `now`, on any monotonic clock. What happens comes out of [`Tunnel::poll_event`].
 
 mod acks;
+mod disco;
 mod inbound;
 pub(crate) mod netstack;
 pub(crate) mod packet;
@@ -31,6 +32,7 @@ use crate::derp::ClientError;
 use crate::filter::Filter;
 use crate::netmap::NetMap;
 use acks::Acks;
+use disco::Disco;
 use netstack::{Link as _, Netstack};
 use path::Path;
 use peers::Peers;
@@ -77,7 +79,6 @@ pub(crate) struct Tunnel {
     filter: Filter,
     /// Capabilities that filters ask for, by peer.
     caps: Vec<(NodePublic, String)>,
-    disco: DiscoPrivate,
     node_key: NodePrivate,
     epoch: Duration,
 }
@@ -102,6 +103,7 @@ impl Tunnel {
             wireguard: Device::new(Zeroizing::new(*node_key.as_bytes()), epoch),
             peers: Peers::default(),
             relays: Relays::default(),
+            disco: Disco::new(disco),
             home: None,
             events: VecDeque::new(),
             scratch: Vec::new(),
@@ -114,7 +116,6 @@ impl Tunnel {
             acks: Acks::default(),
             filter: Filter::default(),
             caps: Vec::new(),
-            disco,
             node_key,
             epoch,
         }
@@ -127,12 +128,10 @@ impl Tunnel {
             self.stack.set_addresses(node.addresses());
         }
         let difference = self.path.peers.update(map, control_time);
-        for key in difference.removed {
+        // Those that have started anew too, as `tailscaled` does: nothing waits for the old session to be found dead.
+        for key in difference.removed.iter().chain(&difference.restarted) {
             self.path.wireguard.remove_peer(key.as_bytes());
-        }
-        // As `tailscaled` does, so that nothing waits for the old session to be found dead.
-        for key in &difference.restarted {
-            self.path.wireguard.remove_peer(key.as_bytes());
+            self.path.disco.forget(key);
         }
         for key in difference.added.into_iter().chain(difference.restarted) {
             self.path.wireguard.add_peer(peer_config(&key));
@@ -160,6 +159,7 @@ impl Tunnel {
             self.path.wireguard.add_peer(peer_config(peer));
         }
         self.node_key = key;
+        self.path.disco.forget_all();
         self.path.relays.reset();
     }
 
@@ -226,6 +226,7 @@ impl Tunnel {
     /// The connection to a region is lost, or could not be made.
     pub(crate) fn relay_lost(&mut self, region: u32, failure: Option<String>) {
         self.path.relays.lost(region, failure);
+        self.path.disco.relay_lost(region);
         self.path.note(TunnelEvent::Progress);
     }
 
@@ -262,6 +263,7 @@ impl Tunnel {
 
     /// Starts WireGuard towards a peer, and puts its relay to use.
     pub(crate) fn connect_peer(&mut self, peer: &NodePublic, now: Duration) {
+        self.path.now = now;
         if let Some(region) = self.path.peers.get(peer).and_then(peers::Peer::region) {
             self.open_relay(region, now);
         }
@@ -374,7 +376,8 @@ impl Tunnel {
         };
         let wireguard = self.path.wireguard.poll_timeout();
         let relays = self.path.relays.poll_timeout(self.path.home);
-        stack.into_iter().chain(wireguard).chain(relays).min()
+        let pings = self.path.next_ping();
+        stack.into_iter().chain(wireguard).chain(relays).chain(pings).min()
     }
 
     /// Does what is due.

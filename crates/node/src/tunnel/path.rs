@@ -8,6 +8,7 @@ use dayfly_wire::key::NodePublic;
 use dayfly_wire::tsmp;
 use dayfly_wireguard::{DATA_OFFSET, Device, Event as WireGuardEvent, SealError, sealed_len};
 
+use super::disco::Disco;
 use super::netstack::Link as _;
 use super::packet::{self, Packet};
 use super::peers::{self, Peers};
@@ -19,6 +20,7 @@ pub(super) struct Path {
     pub(super) wireguard: Device,
     pub(super) peers: Peers,
     pub(super) relays: Relays,
+    pub(super) disco: Disco,
     pub(super) home: Option<u32>,
     pub(super) events: VecDeque<TunnelEvent>,
     /// Where packets are made and sealed.
@@ -58,11 +60,14 @@ impl Path {
         }
     }
 
-    /// Sends what WireGuard has made by itself, and tells what it has seen.
+    /// Sends what WireGuard has made by itself, and the pings behind it, and tells what WireGuard has seen.
     pub(super) fn flush_wireguard(&mut self) {
         while let Some(transmit) = self.wireguard.poll_transmit() {
-            self.send_to_peer(&NodePublic::from_bytes(transmit.peer), &transmit.datagram);
+            let peer = NodePublic::from_bytes(transmit.peer);
+            self.send_to_peer(&peer, &transmit.datagram);
+            self.note_handshake(&peer);
         }
+        self.send_pings();
         while let Some(event) = self.wireguard.poll_event() {
             match event {
                 WireGuardEvent::Established { .. } | WireGuardEvent::Unreachable { .. } => {

@@ -77,6 +77,8 @@ impl Peers {
                 }
                 entry.disco = peer.disco_key();
                 entry.shared = None;
+                // Whoever was gone was the one before.
+                entry.gone = None;
             }
             if entry.home != peer.home_region() {
                 entry.home = peer.home_region();

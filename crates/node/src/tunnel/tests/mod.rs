@@ -1,5 +1,6 @@
 //! What two tunnels do to each other.
 
+mod disco_pings;
 mod world;
 
 use std::collections::VecDeque;

@@ -1,5 +1,6 @@
 //! Two tunnels with a relay between them, on a clock that only the test moves.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use bytes::Buf as _;
 use dayfly_platform::random::SystemRng;
 use dayfly_wire::control::{FilterRule, IpPrefix, MapResponse, NetPortRange, Node, PortRange, Timestamp};
 use dayfly_wire::derp::{self, Decoded, Frame, PeerGoneReason, Receiver, ServerInfo};
+use dayfly_wire::disco;
 use dayfly_wire::key::{DiscoPrivate, NodePrivate, NodePublic};
 use smoltcp::iface::SocketHandle;
 
@@ -17,6 +19,8 @@ use crate::tunnel::{TcpFault, Tunnel, TunnelEvent};
 pub(super) const REGION: u32 = 7;
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const PORT: u16 = 22;
+pub(super) const INITIATION: u8 = 1;
+pub(super) const DISCO: u8 = disco::MAGIC[0];
 
 /// One side.
 pub(super) struct Side {
@@ -39,6 +43,12 @@ pub(super) struct World {
     pub(super) lose_one_in: u64,
     pub(super) seed: u64,
     pub(super) relayed: usize,
+    /// When each packet was sent, from which side, and its first byte: the type of WireGuard's, [`DISCO`] of disco's.
+    pub(super) log: Vec<(Duration, usize, u8)>,
+    /// How long a packet takes from side to side.
+    pub(super) one_way: Duration,
+    /// Packets on their way: when they arrive at which side, as the relay's frames.
+    transit: VecDeque<(Duration, usize, Vec<u8>)>,
 }
 
 pub(super) fn address(side: usize) -> IpAddr {
@@ -85,10 +95,15 @@ pub(super) fn tunnel(
 
 /// What the first of two nodes knows.
 pub(super) fn map([own, peer]: [&Node; 2], filter: Vec<FilterRule>) -> NetMap {
+    map_of(own, vec![peer.clone()], filter)
+}
+
+/// What a node with these peers knows.
+pub(super) fn map_of(own: &Node, peers: Vec<Node>, filter: Vec<FilterRule>) -> NetMap {
     let mut map = NetMap::new();
     let message = MapResponse {
         node: Some(Box::new(own.clone())),
-        peers: vec![peer.clone()],
+        peers,
         packet_filter: Some(filter),
         ..MapResponse::default()
     };
@@ -113,7 +128,18 @@ impl World {
             Side { tunnel, key, private, disco, inbox: Vec::new(), connected: false, events: Vec::new() }
         });
         let server = NodePrivate::generate(&mut SystemRng);
-        Self { sides, server, now, lose_one_in: 0, seed: 1, relayed: 0 }
+        let (log, transit) = (Vec::new(), VecDeque::new());
+        Self {
+            sides,
+            server,
+            now,
+            lose_one_in: 0,
+            seed: 1,
+            relayed: 0,
+            log,
+            one_way: Duration::ZERO,
+            transit,
+        }
     }
 
     pub(super) fn connected(filter: Vec<FilterRule>) -> Self {
@@ -147,6 +173,9 @@ impl World {
     /// Carries what waits, once. Whether there was anything.
     pub(super) fn carry(&mut self) -> bool {
         let mut any = false;
+        while let Some((_, to, frame)) = self.transit.pop_front_if(|(at, ..)| *at <= self.now) {
+            self.sides[to].inbox.extend(frame);
+        }
         for from in 0..2 {
             let now = self.now;
             let side = &mut self.sides[from];
@@ -191,6 +220,7 @@ impl World {
             }
             Frame::SendPacket { dst, data } => {
                 self.relayed += 1;
+                self.log.push((self.now, from, data[0]));
                 let src = self.sides[from].key;
                 let lost = self.loses();
                 let to = &mut self.sides[1 - from];
@@ -198,7 +228,13 @@ impl World {
                     let inbox = &mut self.sides[from].inbox;
                     derp::put_peer_gone(inbox, &dst, PeerGoneReason::NOT_HERE);
                 } else if !lost {
-                    derp::put_recv_packet(&mut to.inbox, &src, data).unwrap();
+                    let mut frame = Vec::new();
+                    derp::put_recv_packet(&mut frame, &src, data).unwrap();
+                    if self.one_way.is_zero() {
+                        to.inbox.extend(frame);
+                    } else {
+                        self.transit.push_back((self.now + self.one_way, 1 - from, frame));
+                    }
                 }
             }
             _ => {}
@@ -218,7 +254,8 @@ impl World {
     /// Lets time pass up to the next thing that is due, at most until `end`.
     pub(super) fn sleep(&mut self, end: Duration) {
         let now = self.now;
-        let due = self.sides.iter_mut().filter_map(|side| side.tunnel.poll_timeout(now)).min();
+        let timers = self.sides.iter_mut().filter_map(|side| side.tunnel.poll_timeout(now));
+        let due = timers.chain(self.transit.front().map(|(at, ..)| *at)).min();
         self.now = due.unwrap_or(end).clamp(now, end);
         if due.is_some_and(|due| due <= now) {
             // Something that is due and stays due would stop the clock.
