@@ -241,7 +241,6 @@ export class App {
     if (!tailnet) return;
     tailnet.warm(host);
     const session = this.shells.begin(host, user);
-    this.drawConnecting(session);
     let step = "engine";
     try {
       const view = await this.shells.prepare(session);
@@ -352,6 +351,7 @@ export class App {
     const wanted = () => session.state === "connecting";
     return {
       banner: (text) => {
+        this.shells.present(session);
         session.banner = plainLines(`${session.banner}${text}`, 4000);
         this.drawConnecting(session);
         announce(session.banner);
@@ -443,6 +443,7 @@ export class App {
   private shellsChanged(): void {
     const current = this.shells.current;
     if (!current) return;
+    if (current.state === "connecting" && !current.overlay.firstChild) this.drawConnecting(current);
     if (this.view.hidden === false) {
       this.view.hidden = true;
       this.view.replaceChildren();

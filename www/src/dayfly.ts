@@ -15,6 +15,8 @@
  * ```
  */
 
+import { parsed } from "./dom.ts";
+
 /** What the module exports. */
 export interface Engine {
   /** Make a node in memory and join. Returns at once; what happens then is told to `onEvent`. */
@@ -222,8 +224,9 @@ export function engine(): Promise<Engine> {
       const seen = String((event.reason as Error | undefined)?.message ?? event.reason);
       setTimeout(() => window.wasmBindings || fail(seen), 2000);
     });
-    look();
-    if (!window.wasmBindings && !hasLoader()) {
+    const begin = () => {
+      look();
+      if (window.wasmBindings || hasLoader()) return;
       start().then(
         (module) => {
           window.wasmBindings = module;
@@ -231,7 +234,10 @@ export function engine(): Promise<Engine> {
         },
         (error: unknown) => fail(error instanceof Error ? error.message : String(error)),
       );
-    }
+    };
+    // The page's script may run while the page is still parsed.
+    if (preload()) begin();
+    else void parsed().then(begin);
   }));
 }
 
@@ -240,42 +246,30 @@ function hasLoader(): boolean {
   return document.querySelectorAll('script[type="module"]').length > 1;
 }
 
+/** What Trunk puts behind all else into the head: where the module is. */
+function preload(): HTMLLinkElement | null {
+  return document.querySelector('link[rel="preload"][as="fetch"][type="application/wasm"]');
+}
+
 /**
- * Start the module that Trunk's preloads in the head name, with their integrity.
+ * Start the module that Trunk's preloads in the head name, compiling it while it is fetched.
  *
- * Trunk's own loader fetches the wasm without one, and browsers don't check it on a preload of this kind: a changed
- * module would run. The glue is checked by its module preload, as in `lazy.ts`.
+ * The glue is checked by its module preload, as in `lazy.ts`. The module is not: README.md says why.
  */
 async function start(): Promise<Engine> {
-  const wasm = document.querySelector<HTMLLinkElement>('link[rel="preload"][as="fetch"][type="application/wasm"]');
+  const wasm = preload();
   const glue = document.querySelector<HTMLLinkElement>('link[rel="modulepreload"]');
   if (!wasm || !glue) throw new Error("the page names no WebAssembly module");
-  const [module, engine] = await Promise.all([compile(wasm.href, wasm.dataset.integrity ?? wasm.integrity), import(glue.href) as Promise<Engine & Glue>]);
+  const [module, engine] = await Promise.all([
+    WebAssembly.compileStreaming(fetch(wasm.href, { credentials: "same-origin" })),
+    import(glue.href) as Promise<Engine & Glue>,
+  ]);
   await engine.default({ module_or_path: module });
   return engine;
 }
 
 interface Glue {
   default(from: { module_or_path: WebAssembly.Module }): Promise<unknown>;
-}
-
-/**
- * Compile the module while it is fetched, and hand it out if it is the one that `integrity` describes.
- *
- * A fetch that is given the integrity withholds all bytes until the last one has come, so that compiling would only
- * begin then. Nothing of a module runs before it is instantiated, which is after this.
- */
-async function compile(url: string, integrity: string): Promise<WebAssembly.Module> {
-  const [algorithm = "", expected] = integrity.split("-", 2);
-  // Pages without TLS have no digests.
-  const subtle = expected && globalThis.crypto.subtle;
-  if (!subtle) return WebAssembly.compileStreaming(fetch(url, { integrity, credentials: "same-origin" }));
-  const response = await fetch(url, { credentials: "same-origin" });
-  const bytes = response.clone().arrayBuffer();
-  const digest = bytes.then((bytes) => subtle.digest(algorithm.replace("sha", "SHA-"), bytes));
-  const [module, found] = await Promise.all([WebAssembly.compileStreaming(response), digest]);
-  if (btoa(String.fromCharCode(...new Uint8Array(found))) !== expected) throw new Error(`${fileName(url)} is not the file that the page names`);
-  return module;
 }
 
 let started: Promise<Engine> | undefined;

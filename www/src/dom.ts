@@ -150,3 +150,9 @@ export function duration(ms: number): string {
 export function clock(at: Date = new Date()): string {
   return `${String(at.getHours()).padStart(2, "0")}:${String(at.getMinutes()).padStart(2, "0")}`;
 }
+
+/** Wait until the whole page is parsed. */
+export function parsed(): Promise<void> {
+  if (document.readyState !== "loading") return Promise.resolve();
+  return new Promise((resolve) => addEventListener("DOMContentLoaded", () => resolve(), { once: true }));
+}

@@ -4,32 +4,33 @@ import { App, type AppEvent } from "./app.ts";
 import { Checksum } from "./checksum.ts";
 import { combine, fetchConfig, takeFragment } from "./config.ts";
 import { engine } from "./dayfly.ts";
+import { parsed } from "./dom.ts";
 import { lazy, whenIdle } from "./lazy.ts";
 
 /** How long a page that joins by itself may show nothing, in milliseconds. */
 const DRAW_AFTER = 150;
 
-// Before anything else: the address bar may hold a key.
-const fragment = takeFragment();
-
-// What takes longest begins first; it compiles while the form is made, and while the person reads.
+// What takes longest begins first. The address bar may hold a key, so that is next.
 const ready = engine().then(
   () => {},
   () => {},
 );
+const fragment = takeFragment();
+const config = fetchConfig();
+const given = Object.keys(fragment).length > 0;
+
+// Drawing would hold up a module that is about to be ready, which a link leads to.
+if (given) await Promise.race([ready, new Promise((resolve) => setTimeout(resolve, DRAW_AFTER))]);
+await parsed();
 
 const app = new App(element("view"), element("shells"));
-const given = Object.keys(fragment).length > 0;
-const config = fetchConfig();
 // Without a link's settings the form can be shown at once; it is filled in when the configuration is there.
 if (!given) app.begin(combine({}, {}, location.origin));
 performance.mark("dayfly:painted");
 
 let touched = false;
 addEventListener("input", () => (touched = true), { once: true });
-void config.then(async (settings) => {
-  // Drawing would hold up a module that is about to be ready, which a link leads to.
-  if (given) await Promise.race([ready, new Promise((resolve) => setTimeout(resolve, DRAW_AFTER))]);
+void config.then((settings) => {
   const untouched = app.state === "boot" || (app.state === "join" && !touched);
   if (untouched && (given || Object.keys(settings).length > 0)) app.begin(combine(settings, fragment, location.origin));
 });

@@ -26,6 +26,8 @@ export interface Session {
   prepared?: Promise<TerminalView | null>;
   shell: Shell | null;
   state: "connecting" | "open" | "ended" | "failed";
+  /** It has been in front once. */
+  presented: boolean;
   /** The person has asked for its end. */
   closing: boolean;
   /** Text from the server before the shell. */
@@ -42,6 +44,9 @@ export interface ShellsHooks {
   disconnect(session: Session): void;
   tap(chunk: Uint8Array): void;
 }
+
+/** How long a shell may take to open before its connecting is drawn, in milliseconds: drawing would hold it up. */
+const DRAW_AFTER = 150;
 
 /** Font sizes in CSS pixels. */
 const LARGE_SCREEN_FONT = 14;
@@ -104,7 +109,7 @@ export class Shells {
     return this.sessions.filter((session) => session.state === "connecting" || session.state === "open");
   }
 
-  /** A new tab. */
+  /** A new tab. One whose terminal is there already may be open in a moment, and waits for that before it is drawn. */
   begin(host: string, user: string): Session {
     const { ahead } = this;
     const made = ahead?.host === host && ahead.user === user && ahead;
@@ -113,9 +118,17 @@ export class Shells {
     const session = made || this.make(host, user);
     session.began = new Date();
     this.sessions.push(session);
+    if (made) setTimeout(() => this.present(session), DRAW_AFTER);
+    else this.present(session);
+    return session;
+  }
+
+  /** Draw a session's tab and bring it to the front, unless that was done before. */
+  present(session: Session): void {
+    if (session.presented || !this.sessions.includes(session)) return;
+    session.presented = true;
     this.drawTabs();
     this.select(session);
-    return session;
   }
 
   /** Make the terminal of a shell that will be begun once the node is in the tailnet: out of sight, and laid out. */
@@ -149,7 +162,7 @@ export class Shells {
     const select = h("button", { type: "button", role: "tab", class: "tab-name", aria: { controls: pane.id, selected: "false" } }, h("span", { class: "dot" }), h("span", { class: "tab-text" }, plain(host, 40)));
     const close = h("button", { type: "button", class: "tab-close", aria: { label: `Close ${host}` } }, icon("close"));
     const tab = h("div", { class: "tab", data: { state: "connecting" } }, select, close);
-    const session: Session = { id, host, user, began: new Date(), steps, overlay, pane, tab, view: null, shell: null, state: "connecting", closing: false, banner: "" };
+    const session: Session = { id, host, user, began: new Date(), steps, overlay, pane, tab, view: null, shell: null, state: "connecting", presented: false, closing: false, banner: "" };
     select.addEventListener("click", () => this.select(session));
     close.addEventListener("click", () => this.hooks.disconnect(session));
     this.panes.append(pane);
@@ -183,6 +196,7 @@ export class Shells {
     session.state = "open";
     session.steps.finish();
     session.overlay.replaceChildren();
+    this.present(session);
     this.mark(session);
     if (session.view) {
       shell.attach(session.view.port);
@@ -195,6 +209,7 @@ export class Shells {
   /** It is over; its tab stays until it is closed, so that its output can be read. */
   ended(session: Session, state: "ended" | "failed"): void {
     session.state = state;
+    this.present(session);
     if (session.view) session.view.terminal.options.disableStdin = true;
     this.mark(session);
   }

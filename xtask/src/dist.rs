@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::page::{externalise_scripts, keep_integrity_for_the_page};
+use crate::page::{drop_module_integrity, externalise_scripts};
 use crate::paths::{self, find_program};
 use crate::setup::{self, Need};
 use crate::step::{run, step};
@@ -80,7 +80,7 @@ fn separate_scripts(dist: &Path) -> Result<()> {
     for path in files_with(dist, "html")? {
         let page = externalise_scripts(&fs::read_to_string(&path)?)
             .with_context(|| format!("cannot take the scripts out of {}", path.display()))?;
-        fs::write(&path, keep_integrity_for_the_page(&page.html))?;
+        fs::write(&path, drop_module_integrity(&page.html))?;
         for (name, body) in page.files {
             fs::write(path.with_file_name(name), body)?;
         }

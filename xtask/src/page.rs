@@ -48,22 +48,24 @@ pub(crate) fn externalise_scripts(html: &str) -> Result<Externalised> {
     Ok(done)
 }
 
-/// Put the integrity of the module's preload where browsers don't look for it, but the page does.
+/// Take the integrity off the module's preload.
 ///
-/// Chromium knows no integrity on preloads of this kind (crbug.com/981419). It warns of it on the console, and quotes the
-/// page's address with everything in its fragment, before a script could wipe that. The page checks the module itself.
-pub(crate) fn keep_integrity_for_the_page(html: &str) -> String {
-    let mut kept = String::with_capacity(html.len() + 8);
+/// Chromium knows none on preloads of this kind (crbug.com/981419). It warns of it on the console, and quotes the page's
+/// address with everything in its fragment, before a script could wipe that.
+pub(crate) fn drop_module_integrity(html: &str) -> String {
+    let mut kept = String::with_capacity(html.len());
     for (index, part) in html.split("<link").enumerate() {
         if index > 0 {
             kept.push_str("<link");
         }
-        let end = part.find('>').unwrap_or(part.len());
-        let (tag, rest) = part.split_at(end);
-        if index > 0 && tag.contains("rel=\"preload\"") && tag.contains("application/wasm") {
-            kept.push_str(&tag.replace(" integrity=", " data-integrity="));
-        } else {
-            kept.push_str(tag);
+        let (tag, rest) = part.split_at(part.find('>').unwrap_or(part.len()));
+        let of_module = index > 0 && tag.contains("rel=\"preload\"") && tag.contains("application/wasm");
+        match tag.split_once(" integrity=\"").filter(|_| of_module) {
+            Some((before, value)) => {
+                kept.push_str(before);
+                kept.push_str(value.split_once('"').map_or("", |(_, after)| after));
+            }
+            None => kept.push_str(tag),
         }
         kept.push_str(rest);
     }
@@ -108,8 +110,7 @@ mod tests {
         let glue = "<link rel=\"modulepreload\" href=\"a.js\" integrity=\"sha384-x\">";
         let wasm = "<link rel=\"preload\" href=\"a.wasm\" integrity=\"sha384-y\" as=\"fetch\" type=\"application/wasm\">";
         let html = format!("<head>{glue}\n{wasm}</head>");
-        let expected = html.replace("integrity=\"sha384-y\"", "data-integrity=\"sha384-y\"");
-        assert_eq!(keep_integrity_for_the_page(&html), expected);
+        assert_eq!(drop_module_integrity(&html), html.replace(" integrity=\"sha384-y\"", ""));
     }
 
     #[test]
