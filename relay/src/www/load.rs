@@ -11,7 +11,7 @@ use http::HeaderValue;
 use ring::digest;
 use thiserror::Error;
 
-use super::{Asset, Assets, Compressed};
+use super::{Asset, Assets, Compressed, preload};
 
 /// The most that is kept in memory. A page has some megabytes.
 const MAX_TOTAL: u64 = 256 << 20;
@@ -103,7 +103,9 @@ pub(super) fn asset(path: &str, bytes: Bytes, compressed: Compressed) -> Asset {
     let hex: String = hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     let etag =
         HeaderValue::try_from(format!("\"{hex}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""));
-    Asset { kind: kind(path), immutable: has_hash(path), bytes, etag, compressed: RwLock::new(compressed) }
+    let kind = kind(path);
+    let links = if kind.starts_with("text/html") { preload::links(&bytes) } else { None };
+    Asset { kind, immutable: has_hash(path), links, bytes, etag, compressed: RwLock::new(compressed) }
 }
 
 /// A file that is served as `path` and may change at any start.

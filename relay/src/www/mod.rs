@@ -6,13 +6,14 @@
 mod compress;
 mod headers;
 mod load;
+mod preload;
 
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, VARY,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
@@ -33,6 +34,8 @@ pub(crate) struct Asset {
     etag: HeaderValue,
     /// Its name holds a hash of its contents, so it never changes under that name.
     immutable: bool,
+    /// Of a page: what it loads first.
+    links: Option<HeaderValue>,
     compressed: RwLock<Compressed>,
 }
 
@@ -112,6 +115,9 @@ impl Asset {
         let cache = if self.immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
         headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+        if let Some(links) = &self.links {
+            headers.insert(LINK, links.clone());
+        }
         if fresh {
             *answer.status_mut() = StatusCode::NOT_MODIFIED;
             return answer;

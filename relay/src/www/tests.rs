@@ -16,7 +16,10 @@ fn site() -> Site {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, contents).unwrap();
     };
-    write("index.html", b"<!doctype html>");
+    write(
+        "index.html",
+        format!("<!doctype html><script type=\"module\" src=\"./{SCRIPT}\"></script>").as_bytes(),
+    );
     write(SCRIPT, "let a = 1;".repeat(200).as_bytes());
     write("app-0123456789abcdef_bg.wasm", b"\0asm");
     write("app-0123456789abcdef_bg.wasm.br", b"brotli");
@@ -53,6 +56,17 @@ fn hashed_names_are_immutable_and_pages_are_not() {
     assert_eq!(header(&script, "content-type"), "text/javascript; charset=utf-8");
     let wasm = get(&site, "/app-0123456789abcdef_bg.wasm", &[]);
     assert_eq!(header(&wasm, "content-type"), "application/wasm");
+}
+
+#[test]
+fn a_page_tells_what_it_loads_first() {
+    let site = site();
+    let page = get(&site, "/", &[]);
+    assert_eq!(header(&page, "link"), format!("<./{SCRIPT}>; rel=modulepreload"));
+    let etag = header(&page, "etag").to_owned();
+    assert_eq!(header(&get(&site, "/", &[("if-none-match", &etag)]), "link"), header(&page, "link"));
+    assert_eq!(header(&get(&site, &format!("/{SCRIPT}"), &[]), "link"), "");
+    assert_eq!(header(&get(&site, "/console/", &[]), "link"), "");
 }
 
 #[test]
