@@ -4,6 +4,7 @@ mod objects;
 mod options;
 mod panic;
 mod prompts;
+mod rehearsal;
 mod shell;
 mod ssh;
 mod tailnet;

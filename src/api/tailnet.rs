@@ -15,6 +15,7 @@ use wasm_bindgen_futures::future_to_promise;
 
 use super::objects;
 use super::options::Options;
+use super::rehearsal;
 use super::shell::{Link, Shell};
 use super::ssh::SshOptions;
 use crate::js;
@@ -76,7 +77,10 @@ impl Tailnet {
         let dialer = PageDialer::new(
             options.control,
             options.relays,
-            Rc::new(move || told.update(Progress::control_is_open)),
+            Rc::new(move || {
+                told.update(Progress::control_is_open);
+                rehearsal::begin();
+            }),
         );
         let hostname = options.node.hostinfo.hostname.clone();
         #[expect(

@@ -14,7 +14,7 @@ use crate::connect::Driver;
 use crate::error::{ConnectError, Step};
 use crate::host_key::fingerprint;
 use crate::interaction::{
-    Interaction, KeyProblem, KeyboardInteractive, Method, PasswordRequest, PrivateKeyRequest, Prompt, Secret,
+    KeyProblem, KeyboardInteractive, Method, PasswordRequest, PrivateKeyRequest, Prompt, Secret,
 };
 use crate::private_key;
 use crate::text::{self, MAX_TEXT};
@@ -85,9 +85,9 @@ impl Tried {
 }
 
 /// Proves to the server who the person is.
-pub(crate) async fn authenticate<I: Interaction + ?Sized>(
+pub(crate) async fn authenticate(
     handle: &mut Handle<Client>,
-    driver: &mut Driver<'_, I>,
+    driver: &mut Driver<'_>,
 ) -> Result<(), ConnectError> {
     let user = driver.options.user.clone();
     let mut answer: Answer = request(driver, handle.authenticate_none(user)).await?.into();
@@ -155,8 +155,8 @@ fn usable(offered: &MethodSet) -> Vec<Method> {
 }
 
 /// Waits for the server's answer to a request.
-async fn request<T, I: Interaction + ?Sized>(
-    driver: &mut Driver<'_, I>,
+async fn request<T>(
+    driver: &mut Driver<'_>,
     request: impl Future<Output = Result<T, russh::Error>>,
 ) -> Result<T, ConnectError> {
     match driver.drive(Step::Authentication, request).await? {
@@ -170,9 +170,9 @@ async fn request<T, I: Interaction + ?Sized>(
     }
 }
 
-async fn public_key<I: Interaction + ?Sized>(
+async fn public_key(
     handle: &mut Handle<Client>,
-    driver: &mut Driver<'_, I>,
+    driver: &mut Driver<'_>,
     tried: &mut Tried,
     methods: Vec<Method>,
 ) -> Result<Option<Answer>, ConnectError> {
@@ -203,9 +203,9 @@ async fn public_key<I: Interaction + ?Sized>(
     Ok(Some(answer))
 }
 
-async fn password<I: Interaction + ?Sized>(
+async fn password(
     handle: &mut Handle<Client>,
-    driver: &mut Driver<'_, I>,
+    driver: &mut Driver<'_>,
     tried: &mut Tried,
     methods: Vec<Method>,
 ) -> Result<Option<Answer>, ConnectError> {
@@ -244,9 +244,9 @@ async fn password<I: Interaction + ?Sized>(
     }
 }
 
-async fn questions<I: Interaction + ?Sized>(
+async fn questions(
     handle: &mut Handle<Client>,
-    driver: &mut Driver<'_, I>,
+    driver: &mut Driver<'_>,
     tried: &mut Tried,
 ) -> Result<Option<Answer>, ConnectError> {
     tried.questions += 1;

@@ -14,7 +14,7 @@ use crate::client::{Client, ClientError, Question};
 use crate::config::{self, Options};
 use crate::error::{ConnectError, Disconnect, Step};
 use crate::flow::{End, Flow};
-use crate::gate::{Flooded, Gate, Greeting, MAX_BEFORE_AUTH};
+use crate::gate::{Flooded, Gate, Greeting, MAX_BEFORE_AUTH, Stream};
 use crate::host_key::KnownHostKeys;
 use crate::interaction::{HostKeyAnswer, Interaction};
 use crate::session::{Peer, Session};
@@ -34,11 +34,20 @@ const MAX_BANNERS: usize = 64 * 1024;
 ///
 /// # Errors
 /// See [`ConnectError`]. The stream is closed in any such case. Dropping the future closes it too.
-pub async fn connect<S, I>(stream: S, options: Options, interaction: &mut I) -> Result<Session, ConnectError>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    I: Interaction + ?Sized,
-{
+pub async fn connect(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    options: Options,
+    interaction: &mut dyn Interaction,
+) -> Result<Session, ConnectError> {
+    connect_over(Box::new(stream), options, interaction).await
+}
+
+/// [`connect`] with nothing generic: see [`Stream`].
+pub(crate) async fn connect_over(
+    stream: Box<dyn Stream>,
+    options: Options,
+    interaction: &mut dyn Interaction,
+) -> Result<Session, ConnectError> {
     let known = KnownHostKeys::parse(&options.host, &options.known_host_keys)?;
     let config = Arc::new(config::client(options.offer, known.algorithms()));
     let flow = Arc::new(Flow::new());
@@ -97,16 +106,16 @@ impl Drop for AbortOnDrop {
 }
 
 /// Runs the steps of connecting: passes questions to the person and watches the clock.
-pub(crate) struct Driver<'a, I: ?Sized> {
+pub(crate) struct Driver<'a> {
     pub(crate) options: Options,
-    pub(crate) interaction: &'a mut I,
+    pub(crate) interaction: &'a mut dyn Interaction,
     pub(crate) flow: Arc<Flow>,
     /// What the server had to say so far.
     pub(crate) banner: String,
     asked: mpsc::Receiver<Question>,
 }
 
-impl<I: Interaction + ?Sized> Driver<'_, I> {
+impl Driver<'_> {
     /// Waits for the server's part of `step`.
     pub(crate) async fn drive<T>(
         &mut self,

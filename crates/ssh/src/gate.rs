@@ -38,10 +38,15 @@ impl Greeting {
 /// Reads of one turn while the rest is dropped.
 const READS: usize = 16;
 
+/// What a session runs over. Of one type whatever it is, so that all sessions run the same compiled code: a rehearsed
+/// session readies the code of the others only so.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
 /// See the module.
-#[derive(Debug)]
-pub(crate) struct Gate<S> {
-    stream: S,
+pub(crate) struct Gate {
+    stream: Box<dyn Stream>,
     flow: Arc<Flow>,
     greeting: Arc<Greeting>,
     greeting_len: usize,
@@ -49,8 +54,8 @@ pub(crate) struct Gate<S> {
     shut: bool,
 }
 
-impl<S> Gate<S> {
-    pub(crate) fn new(stream: S, flow: Arc<Flow>, greeting: Arc<Greeting>) -> Self {
+impl Gate {
+    pub(crate) fn new(stream: Box<dyn Stream>, flow: Arc<Flow>, greeting: Arc<Greeting>) -> Self {
         Self { stream, flow, greeting, greeting_len: 0, shut: false }
     }
 
@@ -71,7 +76,7 @@ impl<S> Gate<S> {
 #[error("too much before authentication was over")]
 pub(crate) struct Flooded;
 
-impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
+impl AsyncRead for Gate {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -85,7 +90,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
+impl AsyncWrite for Gate {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -128,7 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gate<S> {
     }
 }
 
-impl<S> Drop for Gate<S> {
+impl Drop for Gate {
     fn drop(&mut self) {
         // Does nothing if the end has been told before, as it usually has.
         self.flow.finish(Disconnect::Stream("it was closed".to_owned()), false);

@@ -20,6 +20,7 @@ mod gate;
 mod host_key;
 mod interaction;
 mod private_key;
+mod rehearsal;
 mod session;
 mod shell;
 mod text;
@@ -33,5 +34,6 @@ pub use interaction::{
     HostKeyAnswer, Interaction, KeyProblem, KeyboardInteractive, Method, PasswordRequest, PrivateKey,
     PrivateKeyRequest, Prompt, Secret, Unattended,
 };
+pub use rehearsal::rehearse;
 pub use session::{Peer, Session};
 pub use shell::{Pty, Shell, ShellReader, ShellWriter, Signal};
