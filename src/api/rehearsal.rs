@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use dayfly_platform::task::spawn;
 use dayfly_platform::time::sleep;
+use wasm_bindgen_futures::spawn_local;
 
 /// Until what the control server is waited for has been asked, and the page shows so: two frames.
 const DELAY: Duration = Duration::from_millis(30);
@@ -18,9 +18,10 @@ static BEGUN: AtomicBool = AtomicBool::new(false);
 /// needs the same code compiled, so it loses nothing by that.
 pub(super) fn begin() {
     if !BEGUN.swap(true, Ordering::Relaxed) {
-        drop(spawn(async {
+        // Nobody waits for it, so it goes without what a handle costs.
+        spawn_local(async {
             sleep(DELAY).await;
             dayfly_ssh::rehearse().await;
-        }));
+        });
     }
 }
