@@ -19,7 +19,7 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
  * `src/term/styles.ts`, which does the same through the CSS object model, which the policy allows. The numbers are
  * asserted, so that a release of xterm.js that does it elsewhere breaks the build and not the page.
  *
- * Also lets `src/term/frames.ts` decide when it draws, which no option of xterm.js does.
+ * Also lets `src/term/frames.ts` decide when and what it draws, which no option of xterm.js does.
  */
 const adapted = {
   name: "adapted-xterm",
@@ -27,7 +27,7 @@ const adapted = {
     bundle.onLoad({ filter: /@xterm\/xterm\/lib\/xterm\.mjs$/ }, async ({ path }) => {
       let contents = await readFile(path, "utf8");
       const replace = (pattern, by, times) => {
-        const found = contents.match(pattern)?.length ?? 0;
+        const found = typeof pattern === "string" ? contents.split(pattern).length - 1 : (contents.match(pattern)?.length ?? 0);
         if (found !== times) throw new Error(`${path}: ${pattern} matches ${found} times, not ${times}`);
         contents = contents.replace(pattern, by);
       };
@@ -35,6 +35,9 @@ const adapted = {
       replace(/(\w+)\.setAttribute\("style",`\$\{\1\.getAttribute\("style"\)\|\|""\}\$\{(\w+)\};`\)/g, "$1.style.cssText+=$2", 1);
       // The renderer's two, and the one in which the selection follows what has scrolled.
       replace(/this\._coreBrowserService\.window\.requestAnimationFrame\(\(\)=>this\.(_innerRefresh|_refresh)\(\)\)/g, "dayflyFrame(()=>this.$1())", 3);
+      // The scrollbar follows each line that scrolls, and so does the selection; both need to only when they are drawn.
+      replace("this._bufferService.onScroll(()=>this._sync())", "this._bufferService.onScroll(()=>{this._dayflySync??=this._renderService.addRefreshCallback(()=>{this._dayflySync=void 0,this._sync()})})", 1);
+      replace("_refresh(){this._refreshAnimationFrame=void 0,this._onRedrawRequest", "_refresh(){this._refreshAnimationFrame=void 0,dayflySelection(this)&&this._onRedrawRequest", 1);
       return { contents, loader: "js" };
     });
   },

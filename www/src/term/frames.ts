@@ -41,3 +41,17 @@ export function dayflyFrame(draw: () => void): number {
   setTimeout(frame, wait);
   return -1;
 }
+
+/** xterm.js' selection, as far as it is looked at here. */
+interface Selection {
+  _model: { finalSelectionStart?: unknown };
+  dayflyDrawn?: boolean;
+}
+
+/** Whether a selection is to be drawn, or to be wiped: without one xterm.js would draw all lines a second time. */
+export function dayflySelection(selection: Selection): boolean {
+  const selected = selection._model.finalSelectionStart !== undefined;
+  const drawn = selection.dayflyDrawn === true;
+  selection.dayflyDrawn = selected;
+  return selected || drawn;
+}
