@@ -5,9 +5,14 @@
 //! ones, of each client in turn; the table shows medians and extremes over all rounds. Tailscale's client is given a
 //! page without a terminal, so all that ours spends on drawing counts against us.
 //!
-//! Headscale applies what nodes ask for twice a second: joining waits for that three times, in either client.
+//! Headscale applies what nodes ask for twice a second: joining waits for that four times, in either client.
+//!
+//! What is measured without either client is beside it: when an empty page's first script runs, and the same shell by
+//! `tailscale ssh`. No client in a page can be expected to be faster.
 
 mod clients;
+mod idle;
+mod native;
 mod options;
 mod size;
 mod table;
@@ -19,8 +24,9 @@ use dayfly_tests::{
     Tailscaled, TailscaledOptions,
 };
 
+use crate::native::{Native, Seen};
 use crate::options::Options;
-use crate::table::{Row, Target, Unit, print};
+use crate::table::{Row, Target, Unit, median, print};
 use crate::visit::{MACHINE, Site, Visit, Work};
 
 fn main() -> Result<()> {
@@ -45,6 +51,15 @@ struct Measured {
     work: Vec<Work>,
 }
 
+/// What no client can do better than, here.
+#[derive(Debug, Default)]
+struct Floors {
+    /// From navigation until an empty page's first script runs, in milliseconds.
+    page: Vec<f64>,
+    /// The same shell without a browser.
+    native: Vec<Seen>,
+}
+
 fn live(lab: &Lab, options: &Options) -> Result<Vec<Row>> {
     eprintln!("starting derper, Headscale, tailscaled and Chromium");
     let derper = Derper::start(lab, 900, true)?;
@@ -54,6 +69,7 @@ fn live(lab: &Lab, options: &Options) -> Result<Vec<Row>> {
     let _machine = Tailscaled::join(lab, headscale.url(), &key, machine)?;
     let key =
         headscale.preauth_key(&KeyOptions { ephemeral: true, reusable: true, ..KeyOptions::default() })?;
+    let native = options.stream.then(|| Native::join(lab, &headscale, &key)).transpose()?;
 
     let mut gateways = Vec::new();
     for client in &options.clients {
@@ -66,11 +82,29 @@ fn live(lab: &Lab, options: &Options) -> Result<Vec<Row>> {
             },
         )?);
     }
+    let empty = dayfly_tests::tools::root().join("tests/bench/empty");
+    let empty = Gateway::start(
+        lab,
+        &GatewayOptions {
+            control: headscale.url().to_owned(),
+            www: Some(empty),
+            ..GatewayOptions::default()
+        },
+    )?;
     let browser = Browser::start(lab, Engine::Chromium)?;
     browser.open("data:text/html,<title>between visits</title>")?;
 
+    let mut floors = Floors::default();
     let mut measured: Vec<Measured> = options.clients.iter().map(|_| Measured::default()).collect();
     for round in 1..=options.rounds {
+        eprintln!("round {round} of {}: without a client", options.rounds);
+        if options.start {
+            browser.devtools("Network.clearBrowserCache", &serde_json::json!({}))?;
+            floors.page.push(Site::empty_page(&browser, &empty.url())?);
+        }
+        if let Some(native) = &native {
+            floors.native.push(native.measure()?);
+        }
         for ((client, gateway), measured) in options.clients.iter().zip(&gateways).zip(&mut measured) {
             let origin = gateway.url();
             let site = Site {
@@ -89,10 +123,10 @@ fn live(lab: &Lab, options: &Options) -> Result<Vec<Row>> {
             measured.work.extend(work);
         }
     }
-    Ok(rows(options, &measured))
+    Ok(rows(options, &measured, &floors))
 }
 
-fn rows(options: &Options, measured: &[Measured]) -> Vec<Row> {
+fn rows(options: &Options, measured: &[Measured], floors: &Floors) -> Vec<Row> {
     let fifth = Some(Target::AtMost(1.0 / 5.0));
     let half = Some(Target::AtMost(1.0 / 2.0));
     let visits = |what: &str, unit, visits: fn(&Measured) -> &[Visit], value: fn(&Visit) -> f64, target| {
@@ -105,22 +139,35 @@ fn rows(options: &Options, measured: &[Measured]) -> Vec<Row> {
     };
     let cold: fn(&Measured) -> &[Visit] = |measured| &measured.cold;
     let warm: fn(&Measured) -> &[Visit] = |measured| &measured.warm;
+    let empty = median(&floors.page).unwrap_or_default();
     let mut rows = Vec::new();
     if options.start {
-        for (what, value, target) in [
-            ("navigation to ready", (|visit| visit.ready) as fn(&Visit) -> f64, fifth),
-            ("ready to Running", |visit| visit.running, half),
-            ("of that, without Headscale's time", |visit| visit.joining, half),
-            ("Running to first prompt", |visit| visit.prompt, half),
+        for (visited, of) in [("cold", cold), ("warm", warm)] {
+            let (ready, beyond) = (
+                format!("navigation to ready, {visited}"),
+                format!("of that, beyond an empty page, {visited}"),
+            );
+            let row = visits(&ready, Unit::Milliseconds, of, |visit| visit.ready, fifth);
+            rows.push(row.with_floor(floors.page.clone()));
+            let samples = |measured| of(measured).iter().map(|visit| visit.ready - empty).collect();
+            rows.push(Row::new(&beyond, Unit::Milliseconds, measured.iter().map(samples).collect(), fifth));
+        }
+        for (what, value) in [
+            ("ready to Running", (|visit| visit.running) as fn(&Visit) -> f64),
+            ("of that, without Headscale's time", |visit| visit.joining),
+            ("Running to first prompt", |visit| visit.prompt),
         ] {
-            rows.push(visits(&format!("{what}, cold"), Unit::Milliseconds, cold, value, target));
-            rows.push(visits(&format!("{what}, warm"), Unit::Milliseconds, warm, value, target));
+            rows.push(visits(&format!("{what}, cold"), Unit::Milliseconds, cold, value, half));
+            rows.push(visits(&format!("{what}, warm"), Unit::Milliseconds, warm, value, half));
         }
     }
     if options.stream {
-        rows.push(work("echo of a keystroke", Unit::Milliseconds, |work| work.echo, half));
+        let native = |value: fn(&Seen) -> f64| floors.native.iter().map(value).collect();
+        let echo = work("echo of a keystroke", Unit::Milliseconds, |work| work.echo, half);
+        rows.push(echo.with_floor(native(|seen| seen.echo)));
         let eightfold = Some(Target::AtLeast(8.0));
-        rows.push(work("output into the page", Unit::BytesPerSecond, |work| work.rate, eightfold));
+        let output = work("output into the page", Unit::BytesPerSecond, |work| work.rate, eightfold);
+        rows.push(output.with_floor(native(|seen| seen.rate)));
     }
     rows.push(visits("page's process at the prompt", Unit::Bytes, warm, |visit| visit.process, half));
     rows.push(visits("WebAssembly memory at the prompt", Unit::Bytes, warm, |visit| visit.wasm, None));

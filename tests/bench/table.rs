@@ -29,18 +29,26 @@ pub(crate) struct Row {
     unit: Unit,
     /// All samples of each client.
     samples: Vec<Vec<f64>>,
+    /// Samples of what is measured without any client, on the same way.
+    floor: Vec<f64>,
     target: Option<Target>,
 }
 
 impl Row {
     /// A line; `samples` are in the clients' order.
     pub(crate) fn new(what: &str, unit: Unit, samples: Vec<Vec<f64>>, target: Option<Target>) -> Self {
-        Self { what: what.to_owned(), unit, samples, target }
+        Self { what: what.to_owned(), unit, samples, floor: Vec::new(), target }
+    }
+
+    /// With what is measured there without any client.
+    pub(crate) fn with_floor(self, floor: Vec<f64>) -> Self {
+        Self { floor, ..self }
     }
 
     fn cells(&self) -> Vec<String> {
         let mut cells = vec![self.what.clone()];
         cells.extend(self.samples.iter().map(|samples| self.unit.summary(samples)));
+        cells.push(if self.floor.is_empty() { String::new() } else { self.unit.summary(&self.floor) });
         if let [theirs, ours] = self.samples.as_slice()
             && let (Some(theirs), Some(ours)) = (median(theirs), median(ours))
         {
@@ -117,6 +125,7 @@ fn shown_ratio(ratio: f64) -> String {
 pub(crate) fn print(clients: &[Client], rows: &[Row]) {
     let mut head = vec![String::new()];
     head.extend(clients.iter().map(|client| client.title().to_owned()));
+    head.push("neither".to_owned());
     if clients.len() == 2 {
         head.extend(["ratio", "target", ""].map(str::to_owned));
     }
@@ -154,20 +163,22 @@ mod tests {
     fn a_line_tells_both_medians_their_ratio_and_the_verdict() {
         let samples = vec![vec![100.0, 900.0, 300.0], vec![50.0]];
         let row = Row::new("ready", Unit::Milliseconds, samples, Some(Target::AtMost(1.0 / 5.0)));
-        let cells = ["ready", "300 ms (100-900)", "50.0 ms", "1/6.0", "at most 1/5", "met"];
+        let cells = ["ready", "300 ms (100-900)", "50.0 ms", "", "1/6.0", "at most 1/5", "met"];
         assert_eq!(row.cells(), cells);
         let row = Row::new(
             "output",
             Unit::BytesPerSecond,
             vec![vec![0.5e6], vec![3.75e6]],
             Some(Target::AtLeast(8.0)),
-        );
-        assert_eq!(row.cells(), ["output", "0.50 MB/s", "3.75 MB/s", "7.5x", "at least 8x", "MISSED"]);
+        )
+        .with_floor(vec![6.0e6]);
+        let cells = ["output", "0.50 MB/s", "3.75 MB/s", "6.00 MB/s", "7.5x", "at least 8x", "MISSED"];
+        assert_eq!(row.cells(), cells);
     }
 
     #[test]
     fn one_client_alone_has_nothing_to_be_compared_with() {
         let row = Row::new("raw", Unit::Bytes, vec![vec![29.1e6]], Some(Target::AtMost(0.5)));
-        assert_eq!(row.cells(), ["raw", "29.1 MB"]);
+        assert_eq!(row.cells(), ["raw", "29.1 MB", ""]);
     }
 }

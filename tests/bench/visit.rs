@@ -8,6 +8,8 @@ use dayfly_tests::{Browser, Headscale, sshd};
 use serde_json::{Value, json};
 
 use crate::clients::Client;
+use crate::idle::until_idle;
+use crate::native;
 use crate::table::median;
 
 /// The machine that every visit opens a shell on.
@@ -25,8 +27,8 @@ const ECHO: &str = include_str!("scripts/echo.js");
 const STREAM: &str = include_str!("scripts/stream.js");
 
 /// How many letters are typed, and how many of the first ones don't count.
-const LETTERS: usize = 45;
-const LETTERS_TO_WARM_UP: usize = 5;
+pub(crate) const LETTERS: usize = 45;
+pub(crate) const LETTERS_TO_WARM_UP: usize = 5;
 
 /// What a visit finds there.
 #[derive(Debug, Clone, Copy)]
@@ -73,19 +75,19 @@ pub(crate) struct Work {
 }
 
 /// Whose shell is opened: somebody without dotfiles, where there is somebody, since those may take longer than all else.
-fn user() -> &'static str {
+pub(crate) fn user() -> &'static str {
     if sshd::has_user() { sshd::USER } else { "root" }
 }
 
 impl Site<'_> {
-    /// Visit the page in a tab of its own, which is closed again, with its node gone and its process ended; work in the
-    /// shell meanwhile, or only wait for its prompt.
+    /// Visit the page in a tab of its own, until its node is gone again; work in the shell meanwhile, or only wait for its
+    /// prompt.
     pub(crate) fn visit(&self, work: bool) -> Result<(Visit, Option<Work>)> {
-        let (between, _) = self.browser.new_tab()?;
-        let outcome = self.stay(work).with_context(|| format!("measuring {}", self.client.title()))?;
-        let process = self.page_process()?.0;
-        self.browser.close_tab()?;
-        self.browser.switch_to(&between)?;
+        let (outcome, process) = in_new_tab(self.browser, || {
+            let outcome = self.stay(work)?;
+            Ok((outcome, page_process(self.browser)?.0))
+        })
+        .with_context(|| format!("measuring {}", self.client.title()))?;
         // What is measured next must not share the machine with what was.
         until("the end of the tab's process", READY, || {
             let alive = self.browser.page_memories().iter().any(|(id, _)| *id == process);
@@ -94,13 +96,21 @@ impl Site<'_> {
         Ok(outcome)
     }
 
+    /// A page with nothing but one script: the milliseconds from navigation until that runs.
+    pub(crate) fn empty_page(browser: &Browser, origin: &str) -> Result<f64> {
+        in_new_tab(browser, || {
+            // These run before it, as before the clients' scripts.
+            prepare_page(browser, false)?;
+            browser.open(&format!("{origin}/"))?;
+            browser.wait("performance.getEntriesByName('empty:script').length > 0", READY)?;
+            mark(browser, "empty:script")
+        })
+        .context("measuring an empty page")
+    }
+
     fn stay(&self, work: bool) -> Result<(Visit, Option<Work>)> {
         let Self { browser, client, origin, key, .. } = *self;
-        browser.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": MEMORY }))?;
-        browser.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": WAITS }))?;
-        if self.trace {
-            browser.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": TRACE }))?;
-        }
+        prepare_page(browser, self.trace)?;
         let (name, user) = (client.name(), user());
         browser.open(&format!(
             "{origin}/#control={origin}&authkey={key}&hostname={name}&host={MACHINE}&user={user}"
@@ -120,21 +130,21 @@ impl Site<'_> {
         if browser.evaluate("document.visibilityState")? != "visible" {
             bail!("the tab is in the background, where browsers slow pages down");
         }
-        let [ready, running, prompt] = client.marks().map(|mark| self.mark(mark));
+        let [ready, running, prompt] = client.marks().map(|name| mark(browser, name));
         let (ready, running, prompt) = (ready?, running?, prompt?);
         let visit = Visit {
             ready,
             running: running - ready,
             joining: running - ready - self.number(&format!("controlWaits({ready}, {running})"))?,
             prompt: prompt - running,
-            process: self.page_process()?.1,
+            process: self.process()?,
             wasm: self.wasm_memory()?,
         };
         let work = if work { Some(self.work()?) } else { None };
         browser.resolve(client.leave())?;
         until("the node to be gone from Headscale", Duration::from_secs(20), || {
             let nodes = self.headscale.nodes().ok()?;
-            nodes.iter().all(|node| node.name == MACHINE).then_some(())
+            nodes.iter().all(|node| [MACHINE, native::NODE].contains(&node.name.as_str())).then_some(())
         })?;
         Ok((visit, work))
     }
@@ -148,13 +158,7 @@ impl Site<'_> {
         let time = self.browser.resolve(&format!("({STREAM})({hooks}, {bytes})"))?;
         let time = time.as_f64().filter(|time| *time > 0.0).context("no output was measured")?;
         let rate = f64::from(bytes) / (time / 1000.0);
-        Ok(Work { echo, rate, process: self.page_process()?.1, wasm: self.wasm_memory()? })
-    }
-
-    /// When a mark was set, in milliseconds after navigation.
-    fn mark(&self, name: &str) -> Result<f64> {
-        let time = self.browser.evaluate(&format!("performance.getEntriesByName('{name}')[0]?.startTime"))?;
-        time.as_f64().with_context(|| format!("the page has not set its mark {name}"))
+        Ok(Work { echo, rate, process: self.process()?, wasm: self.wasm_memory()? })
     }
 
     /// Print the steps of the visit: milliseconds after navigation, and what happened.
@@ -177,13 +181,39 @@ impl Site<'_> {
         bytes.as_f64().filter(|bytes| *bytes > 0.0).context("the page has no WebAssembly memory")
     }
 
-    /// The process that runs the page, and its memory in bytes: the largest, since the others run empty pages.
-    fn page_process(&self) -> Result<(u32, f64)> {
-        let processes = self.browser.page_memories();
-        let (id, bytes) = processes
-            .into_iter()
-            .max_by_key(|(_, bytes)| *bytes)
-            .context("the browser has no page process")?;
-        Ok((id, bytes as f64))
+    /// The memory of the process that runs the page, in bytes.
+    fn process(&self) -> Result<f64> {
+        Ok(page_process(self.browser)?.1)
     }
+}
+
+/// Do something in a tab of its own, which is closed again.
+fn in_new_tab<T>(browser: &Browser, stay: impl FnOnce() -> Result<T>) -> Result<T> {
+    let (between, _) = browser.new_tab()?;
+    let outcome = stay()?;
+    browser.close_tab()?;
+    browser.switch_to(&between)?;
+    Ok(outcome)
+}
+
+/// Have what measures run before the scripts of the page that is opened next, and the machine to itself.
+fn prepare_page(browser: &Browser, trace: bool) -> Result<()> {
+    for source in [MEMORY, WAITS].into_iter().chain(trace.then_some(TRACE)) {
+        browser.devtools("Page.addScriptToEvaluateOnNewDocument", &json!({ "source": source }))?;
+    }
+    until_idle();
+    Ok(())
+}
+
+/// When a page set a mark, in milliseconds after navigation.
+fn mark(browser: &Browser, name: &str) -> Result<f64> {
+    let time = browser.evaluate(&format!("performance.getEntriesByName('{name}')[0]?.startTime"))?;
+    time.as_f64().with_context(|| format!("the page has not set its mark {name}"))
+}
+
+/// The process that runs the page, and its memory in bytes: the largest, since the others run empty pages.
+fn page_process(browser: &Browser) -> Result<(u32, f64)> {
+    let largest = browser.page_memories().into_iter().max_by_key(|(_, bytes)| *bytes);
+    let (id, bytes) = largest.context("the browser has no page process")?;
+    Ok((id, bytes as f64))
 }
