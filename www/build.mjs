@@ -35,7 +35,10 @@ const adapted = {
       replace(/(\w+)\.setAttribute\("style",`\$\{\1\.getAttribute\("style"\)\|\|""\}\$\{(\w+)\};`\)/g, "$1.style.cssText+=$2", 1);
       // The renderer's two, and the one in which the selection follows what has scrolled.
       replace(/this\._coreBrowserService\.window\.requestAnimationFrame\(\(\)=>this\.(_innerRefresh|_refresh)\(\)\)/g, "dayflyFrame(()=>this.$1())", 3);
-      // The scrollbar follows each line that scrolls, and so does the selection; both need to only when they are drawn.
+      // Scrollbar and selection follow each line that scrolls, and the field for input the cursor; they need to only before
+      // the next frame.
+      replace("this._renderService.handleCursorMove(),this._syncTextArea()", "this._renderService.handleCursorMove(),this._dayflyField??=this._renderService.addRefreshCallback(()=>{this._dayflyField=void 0,this._syncTextArea()})", 1);
+      replace("()=>{this._selectionService.refresh(),this._viewport?.queueSync()}", "()=>{this._dayflyScrolled||(this._dayflyScrolled=!0,queueMicrotask(()=>{this._dayflyScrolled=!1,this._selectionService.refresh(),this._viewport?.queueSync()}))}", 1);
       replace("this._bufferService.onScroll(()=>this._sync())", "this._bufferService.onScroll(()=>{this._dayflySync??=this._renderService.addRefreshCallback(()=>{this._dayflySync=void 0,this._sync()})})", 1);
       replace("_refresh(){this._refreshAnimationFrame=void 0,this._onRedrawRequest", "_refresh(){this._refreshAnimationFrame=void 0,dayflySelection(this)&&this._onRedrawRequest", 1);
       return { contents, loader: "js" };
