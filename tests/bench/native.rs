@@ -81,7 +81,7 @@ fn work(child: &mut Child) -> Result<Seen> {
         until(letter)?;
         times.push(typed.elapsed().as_secs_f64() * 1000.0);
         // As a fast typist, not as a paste: each keystroke finds what is on its way idle.
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::park_timeout(Duration::from_millis(20));
     }
     let echo = times.get(LETTERS_TO_WARM_UP..).and_then(median).context("no echo was measured")?;
     let began = Instant::now();
