@@ -7,7 +7,7 @@
 //! honest peer far below that.
 //!
 //! Relays cut what they send into messages of two packets. Waking the reader for each of them costs more than reading
-//! it, so after a long message, which is part of more, the reader sleeps until there is a good piece.
+//! it, so after some long messages in a row, which are parts of more, the reader sleeps until there is a good piece.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -37,8 +37,10 @@ const RECHECK: Duration = Duration::from_millis(4);
 const MAX_UNREAD: usize = 32 * 1024 * 1024;
 /// What a message is taken to cost besides its bytes, so that tiny ones are bounded as well.
 const MESSAGE_COST: usize = 64;
-/// A message of so many bytes is part of more; a shorter one may be an answer that somebody waits for.
+/// Messages of so many bytes are parts of more; a shorter one may be an answer that somebody waits for.
 const LONG: u32 = 1024;
+/// So are up to so many longer ones: half of a handshake, a map.
+const ALONE: u32 = 3;
 /// So many bytes are not waited for any longer.
 const PIECE: usize = 16 * 1024;
 /// Nor is the rest of a piece for longer than this, in milliseconds.
@@ -73,6 +75,8 @@ struct Shared {
     read: u32,
     /// What `received` costs.
     cost: usize,
+    /// Long messages since the last short one.
+    long: u32,
     open: bool,
     end: Option<End>,
     reader: Option<Waker>,
@@ -226,7 +230,8 @@ impl Shared {
             return false;
         }
         self.received.push_back(bytes);
-        length >= LONG && self.cost < PIECE
+        self.long = if length >= LONG { self.long.saturating_add(1) } else { 0 };
+        self.long > ALONE && self.cost < PIECE
     }
 
     /// Copies what waits into `buffer`, of as many messages as fit.
