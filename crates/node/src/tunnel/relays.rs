@@ -20,6 +20,9 @@ const MAX_WAITING_BYTES: usize = 64 << 10;
 /// With this many bytes waiting to be written to a relay, no more are made: what is ahead of a keystroke.
 const BUSY: usize = 128 << 10;
 
+/// How WireGuard's handshake initiations begin (WireGuard, section 5.4.2).
+const MESSAGE_INITIATION: [u8; 4] = [1, 0, 0, 0];
+
 /// All regions that are in use.
 #[derive(Debug, Default)]
 pub(crate) struct Relays {
@@ -90,6 +93,18 @@ impl Link {
     }
 
     fn wait(&mut self, dst: NodePublic, data: &[u8]) {
+        // A peer answers the first of several initiations, of which only the last is still of use (and takes no other for
+        // 20 ms: `HandshakeInitationRate` of wireguard-go).
+        if is_initiation(data) {
+            let Self { waiting, waiting_bytes, .. } = self;
+            waiting.retain(|(to, older)| {
+                let replaced = *to == dst && is_initiation(older);
+                if replaced {
+                    *waiting_bytes -= older.len();
+                }
+                !replaced
+            });
+        }
         self.waiting_bytes += data.len();
         self.waiting.push_back((dst, data.to_vec()));
         while (self.waiting.len() > MAX_WAITING || self.waiting_bytes > MAX_WAITING_BYTES)
@@ -98,6 +113,10 @@ impl Link {
             self.waiting_bytes -= oldest.len();
         }
     }
+}
+
+fn is_initiation(datagram: &[u8]) -> bool {
+    datagram.starts_with(&MESSAGE_INITIATION)
 }
 
 impl Relays {
@@ -249,5 +268,25 @@ impl Relays {
             (Some(*region) != home && link.last_used + IDLE <= now).then_some(*region)
         };
         self.links.iter().filter_map(idle).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_initiations_to_one_peer_only_the_last_waits_for_a_connection() {
+        let peer = |byte| NodePublic::from_bytes([byte; 32]);
+        let mut relays = Relays::default();
+        let mut send = |to, data: &[u8]| relays.send(1, &peer(to), data, Duration::ZERO);
+        send(1, &[1, 0, 0, 0, 10]);
+        send(1, &[2, 0, 0, 0, 11]);
+        send(2, &[1, 0, 0, 0, 12]);
+        send(1, &[1, 0, 0, 0, 13]);
+        let link = relays.get(1).unwrap();
+        let waiting: Vec<(NodePublic, u8)> = link.waiting.iter().map(|(to, data)| (*to, data[4])).collect();
+        assert_eq!(waiting, [(peer(1), 11), (peer(2), 12), (peer(1), 13)]);
+        assert_eq!(link.waiting_bytes, 15);
     }
 }
