@@ -243,6 +243,8 @@ pub(crate) async fn read_until(reader: &mut ShellReader, text: &str) -> String {
     while !output.contains(text) {
         match within(reader.next()).await {
             Some(ShellEvent::Data(data)) => output.push_str(&String::from_utf8_lossy(&data)),
+            // sshd tells it when the program has ended, which may be before it has read the last of its output.
+            Some(ShellEvent::ExitStatus(_)) => {}
             other => panic!("{other:?} instead of {text:?} after {output:?}"),
         }
     }
