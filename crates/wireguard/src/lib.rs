@@ -34,7 +34,7 @@ mod timers;
 
 pub use device::Device;
 pub use error::{ReceiveError, SealError};
-pub use message::{DATA_OFFSET, sealed_len};
+pub use message::{DATA_OFFSET, is_initiation, sealed_len};
 pub use outbox::{Event, Transmit};
 pub use peer::{PeerConfig, PeerStatus};
 pub use queue::{MAX_QUEUED_BYTES, MAX_QUEUED_PACKETS};

@@ -29,6 +29,12 @@ pub(crate) mod kind {
     pub(crate) const DATA: [u8; 4] = [4, 0, 0, 0];
 }
 
+/// Whether a datagram is a handshake initiation, by its type.
+#[must_use]
+pub fn is_initiation(datagram: &[u8]) -> bool {
+    datagram.starts_with(&kind::INITIATION)
+}
+
 /// Length of the datagram that carries an IP packet of `packet_len` bytes: header, packet padded to 16 bytes, tag.
 #[must_use]
 pub const fn sealed_len(packet_len: usize) -> usize {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use dayfly_sorted::SortedMap;
 use dayfly_wire::key::{NodePrivate, NodePublic};
+use dayfly_wireguard::is_initiation;
 
 use crate::derp::{self, ClientError};
 
@@ -19,9 +20,6 @@ const MAX_WAITING: usize = 64;
 const MAX_WAITING_BYTES: usize = 64 << 10;
 /// With this many bytes waiting to be written to a relay, no more are made: what is ahead of a keystroke.
 const BUSY: usize = 128 << 10;
-
-/// How WireGuard's handshake initiations begin (WireGuard, section 5.4.2).
-const MESSAGE_INITIATION: [u8; 4] = [1, 0, 0, 0];
 
 /// All regions that are in use.
 #[derive(Debug, Default)]
@@ -113,10 +111,6 @@ impl Link {
             self.waiting_bytes -= oldest.len();
         }
     }
-}
-
-fn is_initiation(datagram: &[u8]) -> bool {
-    datagram.starts_with(&MESSAGE_INITIATION)
 }
 
 impl Relays {
