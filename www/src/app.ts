@@ -193,6 +193,7 @@ export class App {
     const old = this.tailnet;
     this.tailnet = null;
     this.shells.forgetAhead();
+    this.shells.forgetBegun();
     // What became of it is of no interest any more.
     void old?.close().catch(() => {});
   }

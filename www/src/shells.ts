@@ -123,6 +123,14 @@ export class Shells {
     return session;
   }
 
+  /** Give up what was begun and has not been in front yet. */
+  forgetBegun(): void {
+    for (const session of this.sessions.filter(({ presented }) => !presented)) {
+      session.state = "ended";
+      this.remove(session);
+    }
+  }
+
   /** Draw a session's tab and bring it to the front, unless that was done before. */
   present(session: Session): void {
     if (session.presented || !this.sessions.includes(session)) return;

@@ -75,6 +75,15 @@ test("without a key the sign-in address is shown, and then it goes on by itself"
   await browser.state("machines");
 });
 
+test("a shell that is given up before it was drawn does not come back", async () => {
+  await open(`control=${CONTROL}&host=web-1`, "&login=700");
+  await browser.click("[data-action=join]");
+  await browser.state("needs-login");
+  const cancel = `document.querySelector("[data-action=cancel]").click(); resolve([document.body.dataset.state, document.querySelectorAll(".pane").length])`;
+  const left = await browser.run(`return new Promise((resolve) => dayfly.on(({ event }) => event?.state === "running" && setTimeout(() => { ${cancel} })))`);
+  assert.deepEqual(left, ["join", 0]);
+});
+
 test("machines are filtered and reached by keyboard alone", async () => {
   await open(`control=${CONTROL}&authkey=k`);
   await browser.state("machines");
