@@ -39,17 +39,20 @@ pub async fn connect(
     options: Options,
     interaction: &mut dyn Interaction,
 ) -> Result<Session, ConnectError> {
-    connect_over(Box::new(stream), options, interaction).await
+    let known = KnownHostKeys::parse(&options.host, &options.known_host_keys)?;
+    let config = config::client(options.offer, known.algorithms());
+    connect_over(Box::new(stream), config, known, options, interaction).await
 }
 
 /// [`connect`] with nothing generic: see [`Stream`].
 pub(crate) async fn connect_over(
     stream: Box<dyn Stream>,
+    config: client::Config,
+    known: KnownHostKeys,
     options: Options,
     interaction: &mut dyn Interaction,
 ) -> Result<Session, ConnectError> {
-    let known = KnownHostKeys::parse(&options.host, &options.known_host_keys)?;
-    let config = Arc::new(config::client(options.offer, known.algorithms()));
+    let config = Arc::new(config);
     let flow = Arc::new(Flow::new());
     let greeting = Arc::new(Greeting::default());
     let (questions, asked) = mpsc::channel(QUESTIONS);
