@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::page::{drop_module_integrity, externalise_scripts};
+use crate::page::{drop_module_integrity, refuse_inline_scripts};
 use crate::paths::{self, find_program};
 use crate::setup::{self, Need};
 use crate::step::{run, step};
@@ -43,7 +43,7 @@ pub(crate) fn build(toolchain: &str) -> Result<()> {
         run(Command::new("npm").args(["run", "--silent", "build"]).current_dir(&www))?;
         // What the front-end's build writes is no source, so the stamp is the one from before.
         trunk(toolchain)?;
-        separate_scripts(&dist)?;
+        finish_pages(&dist)?;
         check_imports(&dist)?;
         precompress(&dist)?;
         fs::write(&stamp_file, stamp).context("cannot stamp the page")
@@ -76,14 +76,11 @@ fn rust_flags() -> Result<String> {
     Ok(flags.join("\x1f"))
 }
 
-fn separate_scripts(dist: &Path) -> Result<()> {
+fn finish_pages(dist: &Path) -> Result<()> {
     for path in files_with(dist, "html")? {
-        let page = externalise_scripts(&fs::read_to_string(&path)?)
-            .with_context(|| format!("cannot take the scripts out of {}", path.display()))?;
-        fs::write(&path, drop_module_integrity(&page.html))?;
-        for (name, body) in page.files {
-            fs::write(path.with_file_name(name), body)?;
-        }
+        let html = fs::read_to_string(&path)?;
+        refuse_inline_scripts(&html).with_context(|| format!("cannot serve {}", path.display()))?;
+        fs::write(&path, drop_module_integrity(&html))?;
     }
     Ok(())
 }
