@@ -58,8 +58,8 @@ export type TailnetState = "connecting" | "needs-login" | "running" | "reconnect
 export type JoinStep = "control" | "login" | "netmap" | "relay";
 /** Steps of the way to a shell, in their order. */
 export type ShellStep = "wireguard" | "tcp" | "ssh" | "host-key" | "auth" | "shell";
-/** Every step that an error can name. `engine` is the module itself. */
-export type Step = JoinStep | ShellStep | "engine" | "policy" | (string & {});
+/** Every step that an error can name. `engine` is the module itself, `config` what this site says in `config.json`. */
+export type Step = JoinStep | ShellStep | "engine" | "config" | "policy" | (string & {});
 
 export type TailnetEvent =
   /** `step` is what begins now. */
@@ -107,6 +107,8 @@ export interface SshOptions {
   term?: string;
   prompts: Prompts;
   onEvent: (event: ShellEvent) => void;
+  /** Gives up: what is under way ends, and `ssh` rejects with an error of the step `ssh`. Means nothing once the shell is there. */
+  signal?: AbortSignal;
 }
 
 export type ShellEvent =
@@ -186,65 +188,25 @@ export interface CloseReport {
   seen?: string;
 }
 
-declare global {
-  interface Window {
-    /** Put there by Trunk's loader. */
-    wasmBindings?: Engine;
-  }
-}
-
 /** The module, as soon as it is compiled and started. Rejects with a `DayflyError` when it can't be. */
 export function engine(): Promise<Engine> {
-  return (started ??= new Promise((resolve, reject) => {
-    const look = () => {
-      if (window.wasmBindings) {
-        performance.mark("dayfly:engine");
-        resolve(window.wasmBindings);
-      }
-    };
-    const fail = (seen: string) =>
-      reject({
+  return (started ??= start().then(
+    (module) => {
+      performance.mark("dayfly:engine");
+      return module;
+    },
+    (error: unknown) => {
+      throw {
         step: "engine",
         what: "The page's WebAssembly module could not be started.",
-        seen,
+        seen: error instanceof Error ? error.message : String(error),
         todo: "Reload the page. If that does not help, the copy on the server is incomplete or was changed.",
-      } satisfies DayflyError);
-    addEventListener("TrunkApplicationStarted", look, { once: true });
-    // Scripts that can't be fetched, or not with the integrity that the page names, and what the loader throws.
-    addEventListener(
-      "error",
-      (event) => {
-        if (event.target instanceof HTMLScriptElement) fail(`${fileName(event.target.src)} could not be loaded`);
-        // Not every error on a page is the module's: one that is leaves it missing.
-        else if (event instanceof ErrorEvent) setTimeout(() => window.wasmBindings || fail(event.message), 2000);
-      },
-      true,
-    );
-    addEventListener("unhandledrejection", (event) => {
-      const seen = String((event.reason as Error | undefined)?.message ?? event.reason);
-      setTimeout(() => window.wasmBindings || fail(seen), 2000);
-    });
-    const begin = () => {
-      look();
-      if (window.wasmBindings || hasLoader()) return;
-      start().then(
-        (module) => {
-          window.wasmBindings = module;
-          look();
-        },
-        (error: unknown) => fail(error instanceof Error ? error.message : String(error)),
-      );
-    };
-    // The page's script may run while the page is still parsed.
-    if (preload()) begin();
-    else void parsed().then(begin);
-  }));
+      } satisfies DayflyError;
+    },
+  ));
 }
 
-/** Whether the page brings a script that starts the module: Trunk's, or a test's. */
-function hasLoader(): boolean {
-  return document.querySelectorAll('script[type="module"]').length > 1;
-}
+let started: Promise<Engine> | undefined;
 
 /** What Trunk puts behind all else into the head: where the module is. */
 function preload(): HTMLLinkElement | null {
@@ -257,6 +219,8 @@ function preload(): HTMLLinkElement | null {
  * The glue is checked by its module preload, as in `lazy.ts`. The module is not: README.md says why.
  */
 async function start(): Promise<Engine> {
+  // The page's script may run while the page is still parsed.
+  if (!preload()) await parsed();
   const wasm = preload();
   const glue = document.querySelector<HTMLLinkElement>('link[rel="modulepreload"]');
   if (!wasm || !glue) throw new Error("the page names no WebAssembly module");
@@ -270,12 +234,6 @@ async function start(): Promise<Engine> {
 
 interface Glue {
   default(from: { module_or_path: WebAssembly.Module }): Promise<unknown>;
-}
-
-let started: Promise<Engine> | undefined;
-
-function fileName(url: string): string {
-  return url.slice(url.lastIndexOf("/") + 1);
 }
 
 /** Whatever was thrown, as a `DayflyError`. */

@@ -43,8 +43,24 @@ const SCENES: Record<string, DayflyError> = {
 
 const sceneOf = (name: string) => SCENES[name.split(".")[0] ?? ""];
 
-/** For tests: what a network does later, and what a shell was sent. */
-const mock = { tell: (_: TailnetEvent): unknown => undefined, typed: "", sizes: [] as string[] };
+/** For tests: what was asked for, what a network does later, and what shells were sent. */
+const mock = {
+  /** The options of the last node. */
+  options: null as ConnectOptions | null,
+  tell: (_: TailnetEvent): unknown => undefined,
+  /** A panic of the module, as it tells it. */
+  panic: () => {},
+  /** The shells that were opened, oldest first. */
+  shells: [] as MockShell[],
+  /** Hosts whose connecting was given up. */
+  aborted: [] as string[],
+  /** The server of the last connection that was begun goes away. */
+  hangUp: () => {},
+  /** The check that "postgres" asks for is passed. */
+  pass: () => {},
+  typed: "",
+  sizes: [] as string[],
+};
 (window as unknown as { mock: unknown }).mock = mock;
 
 class MockTailnet implements Tailnet {
@@ -53,6 +69,11 @@ class MockTailnet implements Tailnet {
 
   constructor(options: ConnectOptions, onEvent: (event: TailnetEvent) => void) {
     this.onEvent = onEvent;
+    mock.options = options;
+    mock.panic = () => {
+      onEvent({ type: "error", step: "engine", what: "Dayfly itself has failed.", seen: "panicked at the mock", todo: "Reload the page." });
+      onEvent({ type: "state", state: "failed" });
+    };
     void this.run(options);
   }
 
@@ -91,7 +112,19 @@ class MockTailnet implements Tailnet {
 
   warm(): void {}
 
-  async ssh(options: SshOptions): Promise<Shell> {
+  ssh(options: SshOptions): Promise<Shell> {
+    return new Promise((resolve, reject) => {
+      const failed = (what: string): DayflyError => ({ step: "ssh", what, seen: "", todo: "Try again." });
+      options.signal?.addEventListener("abort", () => {
+        mock.aborted.push(options.host);
+        reject(failed("The connection was given up."));
+      });
+      mock.hangUp = () => reject(failed("The machine has hung up."));
+      this.steps(options).then(resolve, reject);
+    });
+  }
+
+  private async steps(options: SshOptions): Promise<Shell> {
     const pace = Number(new URLSearchParams(location.search).get("pace") ?? 40);
     const scene = sceneOf(options.host) ?? (options.host === "ada-laptop" ? SCENES.closed : undefined);
     for (const step of ["wireguard", "tcp", "ssh", "host-key", "auth", "shell"]) {
@@ -111,7 +144,7 @@ class MockTailnet implements Tailnet {
       }
       if (step === "auth" && options.host === "postgres") {
         options.prompts.banner("# Tailscale SSH requires an additional check.\n# To authenticate, visit: https://login.example.com/a/1d2e3f4a5b6c\n");
-        await wait(Number(new URLSearchParams(location.search).get("check") ?? 1e9));
+        await new Promise<void>((resolve) => (mock.pass = resolve));
       }
     }
     return new MockShell(options);
@@ -134,7 +167,7 @@ const HIGH_WATER = 128 * 1024;
 
 class MockShell implements Shell {
   readonly exit: Promise<Exit>;
-  private finish: (exit: Exit) => void = () => {};
+  finish: (exit: Exit) => void = () => {};
   terminal: TerminalPort | null = null;
   private line = "";
   private pending = 0;
@@ -145,6 +178,7 @@ class MockShell implements Shell {
   constructor(options: SshOptions) {
     this.options = options;
     this.exit = new Promise((resolve) => (this.finish = resolve));
+    mock.shells.push(this);
   }
 
   attach(terminal: TerminalPort): void {
@@ -234,5 +268,6 @@ const SHOW = [
   "",
 ].join("\r\n");
 
-window.wasmBindings = { connect: (options, onEvent) => new MockTailnet(options, onEvent) } satisfies Engine;
-dispatchEvent(new CustomEvent("TrunkApplicationStarted"));
+// What the page imports as the module's glue.
+export const connect: Engine["connect"] = (options, onEvent) => new MockTailnet(options, onEvent);
+export default async function init(): Promise<void> {}
