@@ -1,6 +1,6 @@
 /** The page's life: one tailnet node, its shells, and which state is on screen. */
 
-import type { Settings } from "./config.ts";
+import { siteConfig, withSite, type Known, type Settings } from "./config.ts";
 import { asDayflyError, engine, type CloseReport, type DayflyError, type Exit, type Machine, type Prompts, type Shell, type Tailnet, type TailnetEvent } from "./dayfly.ts";
 import { announce, clock, duration, h, linked, plain, plainLines } from "./dom.ts";
 import { whenIdle } from "./lazy.ts";
@@ -12,7 +12,6 @@ import { confirmView, joinView } from "./views/join.ts";
 import { joiningView, loginView } from "./views/joining.ts";
 import { MachinesView } from "./views/machines.ts";
 import { JOIN_STEPS, StepList } from "./views/steps.ts";
-import type { Known } from "./config.ts";
 
 /** What `document.body.dataset.state` says. */
 export type PageState = "boot" | "join" | "joining" | "needs-login" | "machines" | "connecting" | "terminal" | "error" | "ended";
@@ -27,7 +26,7 @@ export class App {
   readonly taps = new Set<(chunk: Uint8Array) => void>();
   private readonly view: HTMLElement;
   private settings: Settings = {};
-  private known: Known = { settings: {}, start: false, foreign: false };
+  private known: Known = { settings: {}, start: false, foreign: null };
   private joinSteps = new StepList(JOIN_STEPS, "Joining");
   private machines: MachinesView | null = null;
   /** It has been `running` once. */
@@ -55,8 +54,29 @@ export class App {
   begin(known: Known): void {
     this.known = known;
     if (known.start) this.join(known.settings);
-    else if (known.foreign) this.show("join", confirmView(known, () => this.join(known.settings), () => this.showForm()));
+    else if (known.foreign) this.show("join", confirmView(known, () => this.join(known.settings), () => this.editForeign()));
     else this.showForm();
+  }
+
+  /** What is shown where `config.json` takes its time. */
+  showReading(): void {
+    this.show("boot", card({ title: "Reading this site's settings" }));
+  }
+
+  /** This site's settings can't be read, so nobody can tell which server, key and gateways it means. */
+  siteFailed(error: DayflyError, retry: () => void): void {
+    const again = () => {
+      this.showReading();
+      retry();
+    };
+    this.show("error", errorView(error, [], { label: "Try again", id: "retry", run: again, primary: true }));
+    announce(error.what);
+  }
+
+  /** The form shows no key of the server, so it goes on with this site's own. */
+  private editForeign(): void {
+    if (this.known.foreign === "key") delete this.known.settings.controlKey;
+    this.showForm();
   }
 
   showForm(): void {
@@ -73,7 +93,7 @@ export class App {
     this.settings = settings;
     // The form keeps what was typed, but no key: it may be good for one use only, and screens are looked at.
     const { authKey: _, ...rest } = settings;
-    this.known = { settings: rest, start: false, foreign: false };
+    this.known = { settings: rest, start: false, foreign: null };
     this.dropTailnet();
     this.joined = false;
     this.joiningFailed = null;
@@ -82,22 +102,28 @@ export class App {
     this.joinSteps = new StepList(JOIN_STEPS, "Joining");
     this.joinSteps.begin("engine");
     this.show("joining", joiningView(controlUrl, this.joinSteps, () => this.cancelJoin()));
-    engine().then(
-      ({ connect }) => {
-        if (attempt !== this.attempt) return;
-        this.joinSteps.begin("control");
-        const { host: _host, user: _user, ...options } = settings;
-        try {
-          this.tailnet = connect({ ...options, controlUrl }, (event) => {
-            // Events may come while `connect` has not returned yet.
-            if (attempt === this.attempt) queueMicrotask(() => attempt === this.attempt && this.heard(event));
-          });
-        } catch (error) {
-          this.joinFailed(asDayflyError(error, "control"));
-        }
-      },
-      (error: unknown) => attempt === this.attempt && this.joinFailed(asDayflyError(error, "engine")),
-    );
+    void this.connect(attempt, { ...settings, controlUrl });
+  }
+
+  private async connect(attempt: number, given: Settings & { controlUrl: string }): Promise<void> {
+    let step = "engine";
+    try {
+      const { connect } = await engine();
+      // A form may be sent off before this site's settings are there.
+      step = "config";
+      const settings = { ...given, ...withSite(given, await siteConfig(), location.origin) };
+      if (attempt !== this.attempt) return;
+      step = "control";
+      this.settings = settings;
+      this.joinSteps.begin("control");
+      const { host: _host, user: _user, ...options } = settings;
+      this.tailnet = connect(options, (event) => {
+        // Events may come while `connect` has not returned yet.
+        if (attempt === this.attempt) queueMicrotask(() => attempt === this.attempt && this.heard(event));
+      });
+    } catch (error) {
+      if (attempt === this.attempt) this.joinFailed(asDayflyError(error, step));
+    }
   }
 
   /** The page goes away: say so to the control server as far as it can still be said. */

@@ -1,6 +1,6 @@
 /** Where the page's settings come from: `config.json` beside it, the URL's fragment, and then the form. */
 
-import type { ConnectOptions } from "./dayfly.ts";
+import type { ConnectOptions, DayflyError } from "./dayfly.ts";
 
 export interface Settings extends Partial<ConnectOptions> {
   /** Open a shell on this machine right after joining. */
@@ -24,6 +24,9 @@ const FRAGMENT_NAMES: Record<string, (typeof TEXT_KEYS)[number]> = {
 
 /** Longer values than this are nobody's name, key or address. */
 const LONGEST = 2048;
+const MOST_RELAYS = 64;
+/** How long the server may take to hand out `config.json`, in milliseconds. */
+const CONFIG_TIMEOUT = 10_000;
 
 /** Read `#control=...&authkey=...&host=...&user=...`. Unknown names are ignored. */
 export function parseFragment(fragment: string): Settings {
@@ -35,20 +38,29 @@ export function parseFragment(fragment: string): Settings {
   return settings;
 }
 
-/** Take what is known from a parsed `config.json`; anything else in it is ignored. */
+/**
+ * Take what is known from a parsed `config.json`; names that are not known are ignored.
+ *
+ * Throws where it is not what it should be: what was left out of it could be the pinned key.
+ */
 export function parseConfig(json: unknown): Settings {
+  if (typeof json !== "object" || json === null || Array.isArray(json)) throw new Error("it is no JSON object");
   const settings: Settings = {};
-  if (typeof json !== "object" || json === null) return settings;
   const given = json as Record<string, unknown>;
   for (const key of TEXT_KEYS) {
-    const value = given[key];
-    if (typeof value === "string" && value && value.length <= LONGEST) settings[key] = value;
+    const value = given[key] ?? "";
+    if (typeof value !== "string" || value.length > LONGEST) throw new Error(`its ${key} is no text, or too long`);
+    if (value) settings[key] = value;
   }
-  if (typeof given.relays === "object" && given.relays !== null) {
-    const relays = Object.entries(given.relays as Record<string, unknown>);
-    const kept = relays.filter((entry): entry is [string, string] => typeof entry[1] === "string");
-    if (kept.length > 0) settings.relays = Object.fromEntries(kept.slice(0, 64));
+  if (settings.controlUrl && normalizeControlUrl(resolve(settings.controlUrl, "https://localhost")) === null) {
+    throw new Error("its controlUrl is no address of a control server");
   }
+  const relays = given.relays ?? {};
+  if (typeof relays !== "object" || Array.isArray(relays)) throw new Error("its relays are no object");
+  const entries = Object.entries(relays);
+  if (entries.length > MOST_RELAYS) throw new Error(`it has more than ${MOST_RELAYS} relays`);
+  if (!entries.every((entry): entry is [string, string] => typeof entry[1] === "string")) throw new Error("one of its relays is no text");
+  if (entries.length > 0) settings.relays = Object.fromEntries(entries);
   return settings;
 }
 
@@ -75,8 +87,11 @@ export interface Known {
   settings: Settings;
   /** Go on without being asked to. */
   start: boolean;
-  /** The fragment names a control server that this site does not: show it, and wait for a click. */
-  foreign: boolean;
+  /**
+   * The fragment names a control server that this site does not, or another key of the server whose key this site has
+   * pinned: show it, and wait for a click.
+   */
+  foreign: "server" | "key" | null;
 }
 
 /**
@@ -84,22 +99,45 @@ export interface Known {
  *
  * A link can carry a whole session. If it names a control server of its own, following it must not be enough to join
  * there: the page shows where it would go and waits. A control server that `config.json` names, or that serves this
- * page, is this site's own choice.
+ * page, is this site's own choice, and so is a key that is pinned.
  */
 export function combine(config: Settings, fragment: Settings, origin: string): Known {
-  const configured = config.controlUrl ? normalizeControlUrl(resolve(config.controlUrl, origin)) : null;
+  const configured = configuredUrl(config, origin);
   const asked = fragment.controlUrl ? normalizeControlUrl(resolve(fragment.controlUrl, origin)) : null;
-  const foreign = asked !== null && asked !== configured && originOf(asked) !== origin;
-  const settings: Settings = { ...(foreign ? { hostname: config.hostname } : config), ...fragment } as Settings;
-  for (const key of TEXT_KEYS) if (settings[key] === undefined) delete settings[key];
   const controlUrl = asked ?? configured;
+  const ours = controlUrl === null || isSites(controlUrl, configured, origin);
+  const otherKey = ours && controlUrl !== null && config.controlKey !== undefined && (fragment.controlKey ?? config.controlKey) !== config.controlKey;
+  const foreign = !ours && originOf(controlUrl) !== origin ? "server" : otherKey ? "key" : null;
+  const settings: Settings = { ...(ours && !foreign ? config : { hostname: config.hostname }), ...fragment } as Settings;
+  for (const key of TEXT_KEYS) if (settings[key] === undefined) delete settings[key];
   if (controlUrl) settings.controlUrl = controlUrl;
-  if (settings.relays) {
-    const absolute = ([region, url]: [string, string]): [string, string] => [region, resolve(url, origin.replace(/^http/, "ws"))];
-    settings.relays = Object.fromEntries(Object.entries(settings.relays).map(absolute));
-  }
+  if (settings.relays) settings.relays = absolute(settings.relays, origin);
   const start = !foreign && controlUrl !== null && settings.authKey !== undefined;
   return { settings, start, foreign };
+}
+
+/** Settings with what this site says of the control server that they name: its key and its gateways, unless they have their own. */
+export function withSite(settings: Settings, config: Settings, origin: string): Settings {
+  const { controlUrl } = settings;
+  if (!controlUrl || !isSites(controlUrl, configuredUrl(config, origin), origin)) return settings;
+  const filled = { ...settings };
+  if (config.controlKey) filled.controlKey ??= config.controlKey;
+  if (config.relays) filled.relays ??= absolute(config.relays, origin);
+  return filled;
+}
+
+/** The control server that `config.json` names. */
+function configuredUrl(config: Settings, origin: string): string | null {
+  return config.controlUrl ? normalizeControlUrl(resolve(config.controlUrl, origin)) : null;
+}
+
+/** Whether what `config.json` says is about this control server: the one that it names, or else the page's own server. */
+function isSites(controlUrl: string, configured: string | null, origin: string): boolean {
+  return configured === null ? originOf(controlUrl) === origin : controlUrl === configured;
+}
+
+function absolute(relays: Record<string, string>, origin: string): Record<string, string> {
+  return Object.fromEntries(Object.entries(relays).map(([region, url]) => [region, resolve(url, origin.replace(/^http/, "ws"))]));
 }
 
 /** `config.json` may say `"/"` or `"."` for "where this page is", and paths there. */
@@ -119,13 +157,39 @@ export function takeFragment(): Settings {
   return parseFragment(fragment);
 }
 
-/** Fetch `config.json` from beside the page; a site without one has no settings. */
+let asked: Promise<Settings> | undefined;
+
+/**
+ * What `config.json` beside the page says; a site without one has no settings. Rejects with a `DayflyError`.
+ *
+ * It is fetched once. A failure is not kept: who asks next has the server asked again.
+ */
+export function siteConfig(): Promise<Settings> {
+  if (asked) return asked;
+  const asking = fetchConfig();
+  asking.catch(() => (asked = undefined));
+  return (asked = asking);
+}
+
+/** The name of this script's file. */
+const SELF = new URL(import.meta.url).pathname.split("/").at(-1) ?? "";
+
+/** As `siteConfig`, with each call. */
 export async function fetchConfig(): Promise<Settings> {
   try {
-    const response = await fetch("./config.json", { cache: "no-cache", signal: AbortSignal.timeout(4000) });
-    if (!response.ok) return {};
-    return parseConfig(await response.json());
-  } catch {
-    return {};
+    const response = await fetch("./config.json", { cache: "no-cache", signal: AbortSignal.timeout(CONFIG_TIMEOUT) });
+    if (response.status === 404 || response.status === 410) return {};
+    if (!response.ok) throw new Error(`the server answers ${response.status}`);
+    const text = await response.text();
+    // Some hosts answer with the page itself where there is no such file.
+    if (/^\s*</.test(text) && text.includes(SELF)) return {};
+    return parseConfig(JSON.parse(text));
+  } catch (error) {
+    throw {
+      step: "config",
+      what: "This site's settings can't be read.",
+      seen: `config.json: ${error instanceof Error ? error.message : String(error)}`,
+      todo: "Try again. If it stays like this, whoever runs this site has to put it right. Without settings, its server should answer 404.",
+    } satisfies DayflyError;
   }
 }

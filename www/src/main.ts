@@ -2,21 +2,23 @@
 
 import { App, type AppEvent } from "./app.ts";
 import { Checksum } from "./checksum.ts";
-import { combine, fetchConfig, takeFragment } from "./config.ts";
-import { engine } from "./dayfly.ts";
+import { combine, siteConfig, takeFragment, type Settings } from "./config.ts";
+import { asDayflyError, engine } from "./dayfly.ts";
 import { parsed } from "./dom.ts";
 import { lazy, whenIdle } from "./lazy.ts";
 
 /** How long a page that joins by itself may show nothing, in milliseconds. */
 const DRAW_AFTER = 150;
+/** How long it may wait for this site's settings without saying so, in milliseconds. */
+const SAY_AFTER = 1000;
 
-// What takes longest begins first. The address bar may hold a key, so that is next.
+// The address bar may hold a key, so that is first. Then begins what takes longest.
+const fragment = takeFragment();
 const ready = engine().then(
   () => {},
   () => {},
 );
-const fragment = takeFragment();
-const config = fetchConfig();
+void siteConfig();
 const given = Object.keys(fragment).length > 0;
 
 // Drawing would hold up a module that is about to be ready, which a link leads to.
@@ -30,10 +32,20 @@ performance.mark("dayfly:painted");
 
 let touched = false;
 addEventListener("input", () => (touched = true), { once: true });
-void config.then((settings) => {
-  const untouched = app.state === "boot" || (app.state === "join" && !touched);
-  if (untouched && (given || Object.keys(settings).length > 0)) app.begin(combine(settings, fragment, location.origin));
-});
+begin(fragment, () => app.state === "boot" || (app.state === "join" && !touched));
+
+/** Go on with what this site and a link say together, unless something else was begun before both were there. */
+function begin(link: Settings, wanted: () => boolean): void {
+  setTimeout(() => app.state === "boot" && wanted() && app.showReading(), SAY_AFTER);
+  siteConfig().then(
+    (site) => {
+      const nothing = Object.keys(site).length + Object.keys(link).length === 0;
+      // A form that has nothing to be filled with stays as it is.
+      if (wanted() && !(nothing && app.state === "join")) app.begin(combine(site, link, location.origin));
+    },
+    (error: unknown) => wanted() && app.siteFailed(asDayflyError(error, "config"), () => begin(link, () => app.state === "boot")),
+  );
+}
 
 // The terminal is fetched and evaluated when the module is no longer in its way.
 void ready.then(() => whenIdle(() => void lazy("terminal").catch(() => {})));
@@ -47,8 +59,9 @@ addEventListener("pageshow", (event) => {
 });
 // A link to this same page with other settings, pasted into the address bar of a page that is idle.
 addEventListener("hashchange", () => {
-  const settings = takeFragment();
-  if (app.state === "join" || app.state === "ended" || app.state === "error") void config.then((base) => app.begin(combine(base, settings, location.origin)));
+  const link = takeFragment();
+  const idle = () => app.state === "join" || app.state === "ended" || app.state === "error";
+  if (idle()) begin(link, idle);
 });
 
 function element(id: string): HTMLElement {

@@ -1,12 +1,13 @@
 /** How it ended: well, or with an error that says what failed, what was seen, and what to do. */
 
-import type { DayflyError } from "../dayfly.ts";
-import { h, linked, plainLines } from "../dom.ts";
+import type { CloseReport, DayflyError } from "../dayfly.ts";
+import { clock, h, linked, plain, plainLines } from "../dom.ts";
 import { actions, card, facts, type Action } from "./card.ts";
 
 /** Steps by the names that people know. */
 const STEP_NAMES: Record<string, string> = {
-  engine: "Starting the page's engine",
+  engine: "This page's engine",
+  config: "Reading this site's settings",
   control: "Reaching the control server",
   login: "Signing in",
   netmap: "Learning the network",
@@ -55,4 +56,11 @@ export function endedView(ending: Ending, ...buttons: (Action | false)[]): HTMLE
 /** One line about the node, in one of three states. */
 export function nodeLine(state: "present" | "leaving" | "gone" | "unsure", text: string): HTMLElement {
   return h("p", { class: "node-line", role: "status", data: { node: state } }, h("span", { class: "dot", aria: { hidden: "true" } }), text);
+}
+
+/** What became of a node that was to leave; `name` is what it was called so far. */
+export function reportLine(report: CloseReport, name: string): HTMLElement {
+  if (report.removed) return nodeLine("gone", `${report.node ? `The node ${plain(report.node, 63)}` : name} was removed from the tailnet at ${clock()}.`);
+  const seen = report.seen ? ` (${plain(report.seen)})` : "";
+  return nodeLine("unsure", `The control server did not confirm that ${name} is gone${seen}. It removes the node itself within minutes.`);
 }

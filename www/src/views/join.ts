@@ -1,7 +1,7 @@
 /** The form that everything starts with. */
 
 import { normalizeControlUrl, type Known, type Settings } from "../config.ts";
-import { h, icon } from "../dom.ts";
+import { h, icon, plain } from "../dom.ts";
 import { actions, card, facts } from "./card.ts";
 
 /** Ask for a control server, a key, and what else a person wants to set. */
@@ -67,16 +67,20 @@ export function joinView(known: Settings, submit: (settings: Settings) => void):
   return card({ title: "A shell on your machine", lead: "This page becomes a node of your tailnet for as long as it is open." }, form);
 }
 
-/** A link named a control server that this site does not: say so, and wait. */
+/** A link named a control server that this site does not, or another key of the site's own: say so, and wait. */
 export function confirmView(known: Known, go: () => void, edit: () => void): HTMLElement {
-  const { controlUrl, authKey, host, user } = known.settings;
+  const { controlUrl, controlKey, authKey, host, user } = known.settings;
   return card(
     {
       title: "Join this tailnet?",
-      lead: "The link that you followed names a control server of its own. Go on if you know it.",
+      lead:
+        known.foreign === "key"
+          ? "The link that you followed says that the control server has another key than this site says. Go on only if you know that it has changed."
+          : "The link that you followed names a control server of its own. Go on if you know it.",
     },
     facts(
       ["Control server", h("code", {}, controlUrl ?? "")],
+      ["Its key", controlKey ? h("code", {}, plain(controlKey)) : undefined],
       ["Sign in", authKey ? "with the key in the link" : "in another tab"],
       ["Then open", host ? `a shell on ${host}${user ? ` as ${user}` : ""}` : "the list of machines"],
     ),

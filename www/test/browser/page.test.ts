@@ -1,41 +1,8 @@
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
+import { test } from "node:test";
 import { Checksum } from "../../src/checksum.ts";
 import { floodChunk } from "../mock/flood.ts";
-// @ts-expect-error: plain JavaScript
-import { Browser } from "../browser.mjs";
-// @ts-expect-error: plain JavaScript
-import { serve } from "../serve.mjs";
-
-const CONTROL = "https://control.example.com";
-let page: { url: string; setConfig(config: unknown): void; tamper(name: string | null): void; close(): Promise<void> };
-let browser: any;
-let visit = 0;
-
-before(async () => {
-  page = await serve();
-  browser = await Browser.start();
-});
-after(async () => {
-  await browser?.stop();
-  await page?.close();
-});
-beforeEach(() => {
-  page.setConfig({ controlUrl: CONTROL });
-  page.tamper(null);
-});
-
-const open = (fragment = "", query = "") => browser.open(`${page.url}?v=${++visit}${query}#${fragment}`);
-const text = (): Promise<string> => browser.run("return document.body.innerText");
-const see = (what: string) => browser.until(what, async () => (await browser.run("return dayfly.terminalText()")).includes(what));
-const type = (line: string) => browser.run("dayfly.sendText(arguments[0])", line);
-async function shell(host = "web-1", extra = ""): Promise<void> {
-  await open(`control=${CONTROL}&authkey=k${extra}`);
-  await browser.state("machines");
-  await browser.click(`[data-machine="${host}"] [data-action=ssh]`);
-  await browser.state("terminal");
-  await see("~#");
-}
+import { browser, CONTROL, open, page, see, shell, text, type } from "./fixture.ts";
 
 test("the form can be filled in and leads to the machines", async () => {
   page.setConfig(null);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { combine, normalizeControlUrl, parseConfig, parseFragment } from "../../src/config.ts";
+import { mock, test } from "node:test";
+import { combine, fetchConfig, normalizeControlUrl, parseConfig, parseFragment, withSite } from "../../src/config.ts";
 
 const HERE = "https://here.example.com";
 
@@ -13,13 +13,33 @@ test("endless values are nobody's settings", () => {
   assert.deepEqual(parseFragment(`#host=${"a".repeat(5000)}`), {});
 });
 
-test("a configuration of another shape is no configuration", () => {
-  for (const json of [null, 3, "x", [], { controlUrl: 3, relays: { "1": 2 } }]) assert.deepEqual(parseConfig(json), {});
+test("a configuration of another shape is an error, not no configuration", () => {
+  const broken = [null, 3, "x", [], { controlUrl: 3 }, { controlUrl: "ftp://c.example.com" }, { controlKey: {} }, { authKey: "a".repeat(5000) }, { relays: [] }, { relays: "x" }, { relays: { "1": 2 } }];
+  const many = { relays: Object.fromEntries(Array.from({ length: 65 }, (_, region) => [region, "wss://g"])) };
+  for (const json of [...broken, many]) assert.throws(() => parseConfig(json), JSON.stringify(json));
 });
 
 test("a configuration's known keys are taken", () => {
-  const json = { controlUrl: "/", hostname: "h", relays: { "*": "wss://g.example.com", "1": 2 }, other: true };
+  const json = { controlUrl: "/", hostname: "h", authKey: "", user: null, relays: { "*": "wss://g.example.com" }, other: true };
   assert.deepEqual(parseConfig(json), { controlUrl: "/", hostname: "h", relays: { "*": "wss://g.example.com" } });
+});
+
+test("only a file that is not there is no configuration", async () => {
+  const answers = (make: () => Response) => mock.method(globalThis, "fetch", async () => make());
+  const self = new URL(import.meta.url).pathname.split("/").at(-1);
+  for (const make of [() => new Response("", { status: 404 }), () => new Response("gone", { status: 410 }), () => new Response(`<!doctype html><script src="./${self}"></script>`)]) {
+    answers(make);
+    assert.deepEqual(await fetchConfig(), {});
+  }
+  for (const make of [() => new Response("{}", { status: 500 }), () => new Response("{}", { status: 403 }), () => new Response("{"), () => new Response("<p>Sign in</p>")]) {
+    answers(make);
+    await assert.rejects(fetchConfig(), { step: "config" });
+  }
+  mock.method(globalThis, "fetch", async () => {
+    throw new DOMException("signal timed out", "TimeoutError");
+  });
+  await assert.rejects(fetchConfig(), { step: "config", seen: "config.json: signal timed out" });
+  mock.reset();
 });
 
 test("relays may be paths of the server that the page comes from", () => {
@@ -41,7 +61,7 @@ test("control URLs are http or https and nothing else", () => {
 test("a link to this site's own control server may start at once", () => {
   const known = combine({ controlUrl: "https://c.example.com" }, { authKey: "k", host: "web-1" }, HERE);
   assert.equal(known.start, true);
-  assert.equal(known.foreign, false);
+  assert.equal(known.foreign, null);
   assert.deepEqual(known.settings, { controlUrl: "https://c.example.com", authKey: "k", host: "web-1" });
 });
 
@@ -53,7 +73,7 @@ test("the server that this page comes from is this site's own", () => {
 test("a link to another control server waits for a click", () => {
   const known = combine({ controlUrl: "https://c.example.com", authKey: "ours", controlKey: "mkey:1", relays: { "*": "wss://g" } }, { controlUrl: "https://evil.example.net", authKey: "k" }, HERE);
   assert.equal(known.start, false);
-  assert.equal(known.foreign, true);
+  assert.equal(known.foreign, "server");
   assert.deepEqual(known.settings, { controlUrl: "https://evil.example.net", authKey: "k" });
 });
 
@@ -61,6 +81,30 @@ test("this site's key is never taken to another control server", () => {
   const known = combine({ controlUrl: "https://c.example.com", authKey: "ours" }, { controlUrl: "https://evil.example.net" }, HERE);
   assert.equal(known.settings.authKey, undefined);
   assert.equal(known.start, false);
+});
+
+test("a link with another key than the pinned one waits for a click", () => {
+  const site = { controlUrl: "https://c.example.com", controlKey: "mkey:1", authKey: "ours", relays: { "*": "wss://g" } };
+  for (const link of [{ controlKey: "mkey:2", authKey: "k" }, { controlUrl: "https://c.example.com/", controlKey: "mkey:2", authKey: "k" }]) {
+    const known = combine(site, link, HERE);
+    assert.deepEqual(known, { settings: { controlUrl: "https://c.example.com", controlKey: "mkey:2", authKey: "k" }, start: false, foreign: "key" });
+  }
+  assert.equal(combine(site, { controlKey: "mkey:1", authKey: "k" }, HERE).start, true);
+  assert.equal(combine({ controlUrl: "https://c.example.com" }, { controlKey: "mkey:2", authKey: "k" }, HERE).start, true);
+});
+
+test("what a site says of its control server is not said of the server that it comes from", () => {
+  const known = combine({ controlUrl: "https://c.example.com", controlKey: "mkey:1", authKey: "ours", relays: { "*": "wss://g" } }, { controlUrl: HERE, authKey: "k" }, HERE);
+  assert.deepEqual(known, { settings: { controlUrl: HERE, authKey: "k" }, start: true, foreign: null });
+});
+
+test("a server that is typed gets this site's key and gateways if it is this site's, and keeps its own", () => {
+  const site = { controlUrl: "https://c.example.com", controlKey: "mkey:1", authKey: "ours", relays: { "*": "/derp" } };
+  const typed = { controlUrl: "https://c.example.com", authKey: "k" };
+  assert.deepEqual(withSite(typed, site, HERE), { ...typed, controlKey: "mkey:1", relays: { "*": "wss://here.example.com/derp" } });
+  assert.equal(withSite({ ...typed, controlKey: "mkey:2" }, site, HERE).controlKey, "mkey:2");
+  assert.deepEqual(withSite({ controlUrl: "https://other.example.com" }, site, HERE), { controlUrl: "https://other.example.com" });
+  assert.equal(withSite({ controlUrl: HERE }, { controlKey: "mkey:1" }, HERE).controlKey, "mkey:1");
 });
 
 test("without a key nothing starts by itself", () => {
