@@ -296,6 +296,7 @@ export class Shells {
         this.hooks.tap(chunk);
       },
       confirmPaste: (text) => askPaste(preview(text), text.split("\r").filter(Boolean).length),
+      refusePaste: () => notice("This is too long to paste, and nothing of it was sent. Copy it as a file instead."),
       offerClipboard: (text) => {
         const size = text.length === 1 ? "one character" : `${text.length} characters`;
         notice(`${session.host} wants to put ${size} on your clipboard.`, { label: "Allow", run: () => void this.toClipboard(text) });

@@ -1,6 +1,6 @@
 /** What pasting does to a text before a shell gets it. */
 
-/** The longest text that is pasted, in UTF-16 units: what is more is a file, and not typed into a shell. */
+/** The longest text that is pasted, in UTF-16 units: what is more is a file, and not typed into a shell. Nothing is pasted in part. */
 export const LONGEST_PASTE = 2 * 1024 * 1024;
 
 /**
@@ -11,7 +11,6 @@ export const LONGEST_PASTE = 2 * 1024 * 1024;
  */
 export function cleanPaste(text: string): string {
   return text
-    .slice(0, LONGEST_PASTE)
     .replace(/\r\n?|\n/g, "\r")
     .replace(/[\x00-\x08\x0a-\x0c\x0e-\x1f\x7f-\x9f]/g, "");
 }

@@ -13,7 +13,7 @@ import type { Disposable, TerminalPort } from "../dayfly.ts";
 import { isWebUrl } from "../dom.ts";
 import { parseOsc52 } from "./clipboard.ts";
 import { countOutput } from "./frames.ts";
-import { cleanPaste, needsConsent, pasteBytes } from "./paste.ts";
+import { cleanPaste, LONGEST_PASTE, needsConsent, pasteBytes } from "./paste.ts";
 import { mayBeSent } from "./replies.ts";
 import { currentTheme, prefersDark } from "./themes.ts";
 
@@ -23,6 +23,8 @@ export interface TerminalHooks {
   tap(chunk: Uint8Array): void;
   /** A text of several lines is to be pasted into a program that would run it line by line. */
   confirmPaste(text: string): Promise<boolean>;
+  /** A text was too long to be pasted. */
+  refusePaste(): void;
   /** A program offers a text for the clipboard. Writes it, or not. */
   offerClipboard(text: string): void;
   /** A link was clicked. `text` is what it says, where that is not the address itself. */
@@ -127,8 +129,9 @@ export class TerminalView {
     }
   }
 
-  /** Send a copied text, after asking where it would run more than one line. */
+  /** Send a copied text, after asking where it would run more than one line. All of it or nothing: half a script is another script. */
   async paste(text: string): Promise<void> {
+    if (text.length > LONGEST_PASTE) return this.hooks.refusePaste();
     const clean = cleanPaste(text);
     if (!clean) return;
     if (needsConsent(clean, this.terminal.modes.bracketedPasteMode) && !(await this.hooks.confirmPaste(clean))) return;
