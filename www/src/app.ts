@@ -1,13 +1,14 @@
 /** The page's life: one tailnet node, its shells, and which state is on screen. */
 
 import { siteConfig, withSite, type Known, type Settings } from "./config.ts";
-import { asDayflyError, engine, type CloseReport, type DayflyError, type Exit, type Machine, type Prompts, type Shell, type Tailnet, type TailnetEvent } from "./dayfly.ts";
-import { announce, clock, duration, h, linked, plain, plainLines } from "./dom.ts";
+import { asDayflyError, engine, type CloseReport, type DayflyError, type Exit, type Machine, type Shell, type Tailnet, type TailnetEvent } from "./dayfly.ts";
+import { announce, clock, h, plain, plainLines } from "./dom.ts";
 import { whenIdle } from "./lazy.ts";
-import { Shells, type Session } from "./shells.ts";
-import { actions, card, type Action } from "./views/card.ts";
-import { askHostKey, askInteractive, askPassword, askPrivateKey, notice } from "./views/dialogs.ts";
-import { endedView, errorView, nodeLine } from "./views/ended.ts";
+import { drawConnecting, drawEnded, drawFailed, endingOf, promptsOf, showOutput, type Session } from "./session.ts";
+import { Shells } from "./shells.ts";
+import { card } from "./views/card.ts";
+import { copyText, notice } from "./views/dialogs.ts";
+import { endedView, errorView, nodeLine, reportLine } from "./views/ended.ts";
 import { confirmView, joinView } from "./views/join.ts";
 import { joiningView, loginView } from "./views/joining.ts";
 import { MachinesView } from "./views/machines.ts";
@@ -42,12 +43,18 @@ export class App {
     this.view = view;
     this.shells = new Shells(shells, {
       changed: () => this.shellsChanged(),
+      presented: () => this.showShells(),
       more: () => this.showMachines(),
       disconnect: (session) => this.disconnect(session),
       tap: (chunk) => {
         for (const tap of this.taps) tap(chunk);
       },
     });
+  }
+
+  /** Whether another link may take this page over: nothing that goes on would be ended. */
+  get idle(): boolean {
+    return (this.state === "join" || this.state === "ended" || this.state === "error") && this.shells.open.length === 0;
   }
 
   /** What is known before a person has done anything. */
@@ -95,6 +102,7 @@ export class App {
     const { authKey: _, ...rest } = settings;
     this.known = { settings: rest, start: false, foreign: null };
     this.dropTailnet();
+    this.shells.clear();
     this.joined = false;
     this.joiningFailed = null;
     this.machines = null;
@@ -155,7 +163,7 @@ export class App {
         break;
       case "auth-url":
         if (!this.joined) {
-          this.show("needs-login", loginView(event.url, this.joinSteps, { copy: (text) => void this.copy(text), cancel: () => this.cancelJoin() }));
+          this.show("needs-login", loginView(event.url, this.joinSteps, { copy: (text) => void copyText(text, "Select the address and copy it by hand."), cancel: () => this.cancelJoin() }));
           announce("Sign in to go on");
         } else {
           notice("The control server wants you to sign in again.", { label: "Open", run: () => void window.open(event.url, "_blank", "noopener,noreferrer") });
@@ -244,8 +252,10 @@ export class App {
       connect: (machine, user) => void this.openShell(machine.shortName || machine.name, user),
       warm: (machine) => this.tailnet?.warm(machine.name),
       leave: () => void this.leave(),
+      shells: () => this.showShells(),
     });
     this.machines.update(this.machineList());
+    this.machines.setShells(this.shells.sessions.length > 0);
     this.show("machines", this.machines.element);
     this.machines.focus();
     this.drawStatus();
@@ -278,7 +288,8 @@ export class App {
         user,
         cols: view.terminal.cols,
         rows: view.terminal.rows,
-        prompts: this.prompts(session),
+        signal: session.over.signal,
+        prompts: promptsOf(session, (text) => this.showBanner(session, text)),
         onEvent: (event) => {
           if (event.type === "step") session.steps.begin(event.step);
         },
@@ -299,13 +310,7 @@ export class App {
   private shellFailed(session: Session, error: DayflyError): void {
     if (session.state !== "connecting" && session.state !== "open") return;
     session.error = error;
-    // Where somebody may be in between, the careful way is the one that is offered first.
-    const careful = error.step === "host-key";
-    const retry = { label: "Try again", id: "retry", run: () => this.again(session), primary: !careful };
-    const back = { label: "Back", id: "back", run: () => this.back(session), primary: careful };
-    session.overlay.replaceChildren(
-      errorView(error, [["Machine", `${session.user}@${session.host}`]], ...(careful ? [back, retry] : [retry, back])),
-    );
+    drawFailed(session, error, () => this.again(session), () => this.back(session));
     this.shells.ended(session, "failed");
     this.emit({ type: "shell", host: session.host, state: "failed" });
     announce(error.what);
@@ -317,23 +322,16 @@ export class App {
     session.exit = exit;
     if (exit.error && !session.closing) return this.shellFailed(session, exit.error);
     const title = endingOf(session, exit);
-    const stays = !this.settings.host && this.tailnet !== null;
+    // With the list on screen, the page is there for more than the one shell that it was opened for.
+    const stays = (!this.settings.host || this.state === "machines") && this.tailnet !== null;
     const line = h("div", {}, nodeLine("present", `${this.nodeLabel()} is still in the tailnet.`));
-    const show: Action = { label: "Show the output", id: "output", run: () => this.showOutput(session) };
-    session.overlay.replaceChildren(
-      endedView(
-        {
-          title,
-          about: [
-            ["Machine", `${session.user}@${session.host}`],
-            ["Time", `${clock(session.began)} to ${clock()}, ${duration(Date.now() - session.began.getTime())}`],
-          ],
-          node: line,
-        },
-        stays ? { label: "Machines", id: "back", run: () => this.back(session), primary: true } : { label: "Open again", id: "retry", run: () => this.again(session), primary: true },
-        show,
-        stays && this.shells.open.length <= 1 && { label: "Leave the tailnet", id: "leave", run: () => void this.leave(line) },
-      ),
+    drawEnded(
+      session,
+      title,
+      line,
+      stays ? { label: "Machines", id: "back", run: () => this.back(session), primary: true } : { label: "Open again", id: "retry", run: () => this.again(session), primary: true },
+      { label: "Show the output", id: "output", run: () => showOutput(session) },
+      stays && this.shells.open.length <= 1 && { label: "Leave the tailnet", id: "leave", run: () => void this.leave(line) },
     );
     this.shells.ended(session, "ended");
     this.emit({ type: "shell", host: session.host, state: "ended" });
@@ -347,10 +345,7 @@ export class App {
     if (session.state === "open") {
       session.closing = true;
       session.shell?.close();
-    } else {
-      if (session.state === "connecting") session.state = "ended";
-      this.back(session);
-    }
+    } else this.back(session);
   }
 
   /** Close a tab, and go where there is still something. */
@@ -368,38 +363,11 @@ export class App {
     else this.join({ ...this.settings, host, user });
   }
 
-  private showOutput(session: Session): void {
-    session.overlay.hidden = true;
-    session.view?.terminal.scrollToBottom();
-  }
-
-  private prompts(session: Session): Prompts {
-    // A question of a connection that was given up is not asked any more.
-    const wanted = () => session.state === "connecting";
-    return {
-      banner: (text) => {
-        this.shells.present(session);
-        session.banner = plainLines(`${session.banner}${text}`, 4000);
-        this.drawConnecting(session);
-        announce(session.banner);
-      },
-      hostKey: async (key) => wanted() && (await askHostKey(key)),
-      password: async (prompt) => (wanted() ? askPassword(prompt) : null),
-      keyboardInteractive: async (name, instructions, prompts) => (wanted() ? askInteractive(name, instructions, prompts) : null),
-      privateKey: async () => (wanted() ? askPrivateKey() : null),
-    };
-  }
-
-  private drawConnecting(session: Session): void {
-    if (session.state !== "connecting") return;
-    session.overlay.replaceChildren(
-      card(
-        { title: `Connecting to ${plain(session.host, 63)}`, lead: `as ${plain(session.user, 63)}` },
-        session.banner ? h("pre", { class: "banner" }, ...linked(session.banner)) : null,
-        session.steps.element,
-        actions({ label: "Cancel", id: "cancel", run: () => this.disconnect(session) }),
-      ),
-    );
+  private showBanner(session: Session, text: string): void {
+    this.shells.present(session);
+    session.banner = plainLines(`${session.banner}${text}`, 4000);
+    drawConnecting(session, () => this.disconnect(session));
+    announce(session.banner);
   }
 
   // Leaving
@@ -415,6 +383,7 @@ export class App {
     if (target) {
       target.replaceChildren(nodeLine("leaving", `Removing ${name} from the tailnet …`));
       for (const button of target.parentElement?.querySelectorAll("[data-action=leave], [data-action=back]") ?? []) button.remove();
+      for (const session of this.shells.open) if (session.state === "connecting") this.shells.remove(session);
     } else {
       this.shells.clear();
       target = h("div", {}, nodeLine("leaving", `Removing ${name} from the tailnet …`));
@@ -427,9 +396,7 @@ export class App {
       report = { node: name, removed: false, seen: asDayflyError(error, "control").seen };
     }
     this.drawStatus();
-    const said = report.removed
-      ? nodeLine("gone", `${report.node ? `The node ${plain(report.node, 63)}` : name} was removed from the tailnet at ${clock()}.`)
-      : nodeLine("unsure", `The control server did not confirm that ${name} is gone${report.seen ? ` (${plain(report.seen)})` : ""}. It removes the node itself within minutes.`);
+    const said = reportLine(report, name);
     target.replaceChildren(said);
     announce(said.textContent ?? "");
   }
@@ -469,13 +436,11 @@ export class App {
 
   private shellsChanged(): void {
     const current = this.shells.current;
+    this.machines?.setShells(current !== null);
     if (!current) return;
-    if (current.state === "connecting" && !current.overlay.firstChild) this.drawConnecting(current);
-    if (this.view.hidden === false) {
-      this.view.hidden = true;
-      this.view.replaceChildren();
-      this.shells.show(true);
-    }
+    if (current.state === "connecting" && !current.overlay.firstChild) drawConnecting(current, () => this.disconnect(current));
+    // What a shell does by itself takes nobody away from the list, where they may be typing.
+    if (!this.view.hidden) return;
     const states = { connecting: "connecting", open: "terminal", ended: "ended", failed: "error" } as const;
     this.setState(states[current.state]);
     this.drawStatus();
@@ -504,23 +469,7 @@ export class App {
     inside.querySelector<HTMLElement>("h1")?.focus({ preventScroll: true });
   }
 
-  private async copy(text: string): Promise<void> {
-    try {
-      await navigator.clipboard.writeText(text);
-      notice("Copied.");
-    } catch {
-      notice("Select the address and copy it by hand.");
-    }
-  }
-
   private emit(event: AppEvent): void {
     for (const listener of this.listeners) listener(event);
   }
-}
-
-/** How a shell ended, in one line. */
-function endingOf({ closing }: Session, { status, signal }: Exit): string {
-  if (status !== undefined) return `Shell ended with status ${status}`;
-  if (closing) return "Disconnected";
-  return signal ? `Shell ended by signal ${plain(signal, 20)}` : "Shell ended";
 }

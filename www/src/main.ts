@@ -6,6 +6,7 @@ import { combine, siteConfig, takeFragment, type Settings } from "./config.ts";
 import { asDayflyError, engine } from "./dayfly.ts";
 import { parsed } from "./dom.ts";
 import { lazy, whenIdle } from "./lazy.ts";
+import { notice } from "./views/dialogs.ts";
 
 /** How long a page that joins by itself may show nothing, in milliseconds. */
 const DRAW_AFTER = 150;
@@ -60,8 +61,8 @@ addEventListener("pageshow", (event) => {
 // A link to this same page with other settings, pasted into the address bar of a page that is idle.
 addEventListener("hashchange", () => {
   const link = takeFragment();
-  const idle = () => app.state === "join" || app.state === "ended" || app.state === "error";
-  if (idle()) begin(link, idle);
+  if (app.idle) begin(link, () => app.idle);
+  else if (Object.keys(link).length > 0) notice("This page is in use. Open the link in a tab of its own.");
 });
 
 function element(id: string): HTMLElement {

@@ -1,44 +1,21 @@
 /** The part of the page that holds terminals: tabs, tools, search, keys for touch screens. */
 
-import type { DayflyError, Exit, Shell } from "./dayfly.ts";
+import type { Shell } from "./dayfly.ts";
 import { announce, h, icon, openLink, plain } from "./dom.ts";
 import { lazy } from "./lazy.ts";
+import type { Session } from "./session.ts";
 import type { TerminalHooks, TerminalView } from "./term/view.ts";
 import { preview } from "./term/paste.ts";
-import { askLink, askPaste, askPasteText, notice } from "./views/dialogs.ts";
+import { askLink, askPaste, askPasteText, copyText, notice } from "./views/dialogs.ts";
 import { SHELL_STEPS, StepList } from "./views/steps.ts";
 
 type TerminalModule = typeof import("./term/view.ts");
 
-/** One shell, from the click on a machine to its end. */
-export interface Session {
-  readonly id: number;
-  readonly host: string;
-  readonly user: string;
-  began: Date;
-  readonly steps: StepList;
-  /** What is shown over the terminal while it is not open yet. */
-  readonly overlay: HTMLElement;
-  readonly pane: HTMLElement;
-  readonly tab: HTMLElement;
-  view: TerminalView | null;
-  /** The making of `view`. */
-  prepared?: Promise<TerminalView | null>;
-  shell: Shell | null;
-  state: "connecting" | "open" | "ended" | "failed";
-  /** It has been in front once. */
-  presented: boolean;
-  /** The person has asked for its end. */
-  closing: boolean;
-  /** Text from the server before the shell. */
-  banner: string;
-  exit?: Exit;
-  error?: DayflyError;
-}
-
 export interface ShellsHooks {
-  /** Another tab is in front, or its state has changed. */
+  /** Another tab is in front, or its state has changed. Whatever else is on screen stays there. */
   changed(): void;
+  /** A shell that somebody has asked for comes to the front, and is to be seen. */
+  presented(): void;
   /** The list of machines is wanted, for one more shell. */
   more(): void;
   disconnect(session: Session): void;
@@ -125,10 +102,7 @@ export class Shells {
 
   /** Give up what was begun and has not been in front yet. */
   forgetBegun(): void {
-    for (const session of this.sessions.filter(({ presented }) => !presented)) {
-      session.state = "ended";
-      this.remove(session);
-    }
+    for (const session of this.sessions.filter(({ presented }) => !presented)) this.remove(session);
   }
 
   /** Draw a session's tab and bring it to the front, unless that was done before. */
@@ -136,7 +110,8 @@ export class Shells {
     if (session.presented || !this.sessions.includes(session)) return;
     session.presented = true;
     this.drawTabs();
-    this.select(session);
+    this.bringForward(session);
+    this.hooks.presented();
   }
 
   /** Make the terminal of a shell that will be begun once the node is in the tailnet: out of sight, and laid out. */
@@ -170,7 +145,7 @@ export class Shells {
     const select = h("button", { type: "button", role: "tab", class: "tab-name", aria: { controls: pane.id, selected: "false" } }, h("span", { class: "dot" }), h("span", { class: "tab-text" }, plain(host, 40)));
     const close = h("button", { type: "button", class: "tab-close", aria: { label: `Close ${host}` } }, icon("close"));
     const tab = h("div", { class: "tab", data: { state: "connecting" } }, select, close);
-    const session: Session = { id, host, user, began: new Date(), steps, overlay, pane, tab, view: null, shell: null, state: "connecting", presented: false, closing: false, banner: "" };
+    const session: Session = { id, host, user, began: new Date(), steps, overlay, pane, tab, view: null, shell: null, state: "connecting", over: new AbortController(), presented: false, closing: false, banner: "" };
     select.addEventListener("click", () => this.select(session));
     close.addEventListener("click", () => this.hooks.disconnect(session));
     this.panes.append(pane);
@@ -217,14 +192,19 @@ export class Shells {
   /** It is over; its tab stays until it is closed, so that its output can be read. */
   ended(session: Session, state: "ended" | "failed"): void {
     session.state = state;
+    session.over.abort();
     this.present(session);
     if (session.view) session.view.terminal.options.disableStdin = true;
     this.mark(session);
   }
 
+  /** Close its tab, whatever it is at. */
   remove(session: Session): void {
     const index = this.sessions.indexOf(session);
     if (index < 0) return;
+    // What it still tells of its end is of no interest.
+    if (session.state !== "failed") session.state = "ended";
+    session.over.abort();
     this.sessions.splice(index, 1);
     session.view?.dispose();
     session.view = null;
@@ -238,6 +218,11 @@ export class Shells {
   }
 
   select(session: Session | null): void {
+    this.bringForward(session);
+    this.hooks.changed();
+  }
+
+  private bringForward(session: Session | null): void {
     this.current = session;
     for (const other of this.sessions) {
       const selected = other === session;
@@ -251,7 +236,6 @@ export class Shells {
       session.view?.fit();
       if (session.state === "open") session.view?.focus();
     }
-    this.hooks.changed();
   }
 
   show(visible: boolean): void {
@@ -295,7 +279,7 @@ export class Shells {
         if (session.view?.counters.received === chunk.length) performance.mark("dayfly:prompt");
         this.hooks.tap(chunk);
       },
-      confirmPaste: (text) => askPaste(preview(text), text.split("\r").filter(Boolean).length),
+      confirmPaste: (text) => askPaste(preview(text), text.split("\r").filter(Boolean).length, session.over.signal),
       refusePaste: () => notice("This is too long to paste, and nothing of it was sent. Copy it as a file instead."),
       offerClipboard: (text) => {
         const size = text.length === 1 ? "one character" : `${text.length} characters`;
@@ -303,7 +287,7 @@ export class Shells {
       },
       followLink: (url, text) => {
         if (text === undefined) openLink(url);
-        else void askLink(url, text).then((yes) => yes && openLink(url));
+        else void askLink(url, text, session.over.signal).then((yes) => yes && openLink(url));
       },
       title: (text) => {
         const title = plain(text, 80);
@@ -324,12 +308,7 @@ export class Shells {
   }
 
   private async toClipboard(text: string): Promise<void> {
-    try {
-      await navigator.clipboard.writeText(text);
-      notice("Copied.");
-    } catch {
-      notice("This browser does not let the page write to the clipboard.");
-    }
+    await copyText(text, "This browser does not let the page write to the clipboard.");
     this.current?.view?.focus();
   }
 
@@ -340,13 +319,14 @@ export class Shells {
   }
 
   private async paste(): Promise<void> {
-    const view = this.current?.view;
-    if (!view || this.current?.state !== "open") return;
+    const { current } = this;
+    const view = current?.view;
+    if (!view || current.state !== "open") return;
     let text: string | null;
     try {
       text = await navigator.clipboard.readText();
     } catch {
-      text = await askPasteText();
+      text = await askPasteText(current.over.signal);
     }
     if (text) await view.paste(text);
     view.focus();

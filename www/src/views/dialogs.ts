@@ -11,11 +11,15 @@ interface Question<T> {
   no?: string;
   /** What the answer is, when "yes" was chosen. */
   answer: () => T | Promise<T>;
+  /** Of what asks: once that is over nobody hears an answer, and the dialog closes. */
+  signal: AbortSignal;
   tone?: "bad";
 }
 
 function ask<T>(question: Question<T>): Promise<T | null> {
   return new Promise((resolve) => {
+    const { signal } = question;
+    if (signal.aborted) return resolve(null);
     let accepted = false;
     const no = h("button", { type: "button", class: "button", data: { answer: "no" }, on: { click: () => dialog.close() } }, question.no ?? "Cancel");
     const yes = h("button", { type: "submit", class: question.tone === "bad" ? "button danger" : "button primary", data: { answer: "yes" } }, question.yes);
@@ -56,13 +60,14 @@ function ask<T>(question: Question<T>): Promise<T | null> {
     );
     document.body.append(dialog);
     dialog.showModal();
+    signal.addEventListener("abort", () => dialog.close(), { once: true });
     // Enter does nothing that can't be undone: where there is no field to fill, the careful answer has the focus.
     (dialog.querySelector<HTMLElement>("input:not([type=file]), textarea") ?? no).focus();
   });
 }
 
 /** A host key that nobody has vouched for. */
-export async function askHostKey(key: HostKey): Promise<boolean> {
+export async function askHostKey(key: HostKey, signal: AbortSignal): Promise<boolean> {
   const answer = await ask({
     id: "host-key",
     title: `Is this ${plain(key.host, 80)}?`,
@@ -74,12 +79,13 @@ export async function askHostKey(key: HostKey): Promise<boolean> {
     yes: "It is the same",
     no: "Refuse",
     answer: () => true,
+    signal,
   });
   return answer === true;
 }
 
 /** A password. */
-export function askPassword(prompt: string): Promise<string | null> {
+export function askPassword(prompt: string, signal: AbortSignal): Promise<string | null> {
   const field = h("input", { type: "password", id: "answer-0", autocomplete: "current-password", required: true });
   return ask({
     id: "password",
@@ -87,11 +93,12 @@ export function askPassword(prompt: string): Promise<string | null> {
     body: [h("div", { class: "field" }, h("label", { htmlFor: field.id }, plain(prompt, 200)), field)],
     yes: "Log in",
     answer: () => field.value,
+    signal,
   });
 }
 
 /** What a server asks in its own words: codes, tokens, passwords. */
-export function askInteractive(name: string, instructions: string, prompts: InteractivePrompt[]): Promise<string[] | null> {
+export function askInteractive(name: string, instructions: string, prompts: InteractivePrompt[], signal: AbortSignal): Promise<string[] | null> {
   // A round without questions only says something, or nothing at all.
   if (prompts.length === 0 && !instructions.trim() && !name.trim()) return Promise.resolve([]);
   const fields = prompts.slice(0, 16).map((prompt, index) => {
@@ -104,11 +111,12 @@ export function askInteractive(name: string, instructions: string, prompts: Inte
     body: [instructions.trim() ? h("p", { class: "server-text" }, ...linked(plainLines(instructions, 2000))) : null, ...fields.map(({ element }) => element)],
     yes: "Answer",
     answer: () => fields.map(({ input }) => input.value),
+    signal,
   });
 }
 
 /** A private key from a file or from the clipboard; it stays in memory. */
-export function askPrivateKey(): Promise<PrivateKey | null> {
+export function askPrivateKey(signal: AbortSignal): Promise<PrivateKey | null> {
   const text = h("textarea", { id: "answer-key", rows: 6, spellcheck: false, autocomplete: "off", placeholder: "-----BEGIN OPENSSH PRIVATE KEY-----", required: true });
   const file = h("input", {
     type: "file",
@@ -134,35 +142,38 @@ export function askPrivateKey(): Promise<PrivateKey | null> {
     yes: "Use this key",
     no: "Without a key",
     answer: () => ({ pem: text.value, ...(passphrase.value ? { passphrase: passphrase.value } : {}) }),
+    signal,
   });
 }
 
 /** Several lines are about to be run one by one. */
-export async function askPaste(preview: string, lines: number): Promise<boolean> {
+export async function askPaste(preview: string, lines: number, signal: AbortSignal): Promise<boolean> {
   const answer = await ask({
     id: "paste",
     title: `Paste ${lines} lines?`,
     body: [h("p", {}, "The shell runs each line as soon as it arrives."), h("pre", { class: "preview" }, preview)],
     yes: "Paste",
     answer: () => true,
+    signal,
   });
   return answer === true;
 }
 
 /** A link whose text is not its address. */
-export async function askLink(url: string, text: string): Promise<boolean> {
+export async function askLink(url: string, text: string, signal: AbortSignal): Promise<boolean> {
   const answer = await ask({
     id: "link",
     title: "Open this address?",
     body: [h("p", {}, "The text in the terminal says ", h("q", {}, plain(text, 120)), ". The link leads to:"), h("pre", { class: "key" }, plain(url, 1000))],
     yes: "Open",
     answer: () => true,
+    signal,
   });
   return answer === true;
 }
 
 /** Paste where the browser does not let a page read the clipboard. */
-export function askPasteText(): Promise<string | null> {
+export function askPasteText(signal: AbortSignal): Promise<string | null> {
   const text = h("textarea", { id: "answer-paste", rows: 6, spellcheck: false, autocomplete: "off" });
   return ask({
     id: "paste-text",
@@ -170,7 +181,18 @@ export function askPasteText(): Promise<string | null> {
     body: [h("div", { class: "field" }, h("label", { htmlFor: text.id }, "This browser gives the clipboard only to a field."), text)],
     yes: "Send to the shell",
     answer: () => text.value,
+    signal,
   });
+}
+
+/** Put a text on the clipboard, and say so, or `otherwise`. */
+export async function copyText(text: string, otherwise: string): Promise<void> {
+  try {
+    await navigator.clipboard.writeText(text);
+    notice("Copied.");
+  } catch {
+    notice(otherwise);
+  }
 }
 
 let noticeTimer = 0;

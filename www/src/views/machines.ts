@@ -9,6 +9,8 @@ export interface MachinesHooks {
   /** A pointer or the focus rests on it. */
   warm(machine: Machine): void;
   leave(): void;
+  /** Back to the shells. */
+  shells(): void;
 }
 
 /** More rows than this are not drawn at once; the filter finds the others. */
@@ -23,6 +25,7 @@ export class MachinesView {
   private readonly filter: HTMLInputElement;
   private readonly user: HTMLInputElement;
   private readonly status = h("span", { class: "chip", data: { tone: "good" } });
+  private readonly toShells: HTMLElement;
   private readonly rows = new Map<string, HTMLElement>();
 
   constructor(user: string, hooks: MachinesHooks) {
@@ -37,6 +40,7 @@ export class MachinesView {
       on: { input: () => this.draw(), keydown: (event) => this.filterKey(event) },
     });
     this.user = h("input", { id: "login-user", type: "text", value: user, autocomplete: "username", spellcheck: false, autocapitalize: "off" });
+    this.toShells = h("button", { type: "button", class: "button quiet", hidden: true, aria: { label: "Back to the shells" }, data: { action: "shells" }, on: { click: () => hooks.shells() } }, icon("terminal"), h("span", {}, "Shells"));
     this.element = h(
       "div",
       { class: "list-page", on: { keydown: (event) => this.keydown(event) } },
@@ -45,6 +49,7 @@ export class MachinesView {
         { class: "top" },
         brand(),
         this.status,
+        this.toShells,
         h("button", { type: "button", class: "button quiet", data: { action: "leave" }, on: { click: () => hooks.leave() } }, icon("power"), "Leave"),
       ),
       h(
@@ -69,6 +74,11 @@ export class MachinesView {
   setStatus(text: string, tone: "good" | "wait" | "bad"): void {
     this.status.textContent = text;
     this.status.dataset.tone = tone;
+  }
+
+  /** Whether there are shells to go back to. */
+  setShells(any: boolean): void {
+    this.toShells.hidden = !any;
   }
 
   update(machines: Machine[]): void {
