@@ -30,6 +30,8 @@ export class App {
   private known: Known = { settings: {}, start: false, foreign: null };
   private joinSteps = new StepList(JOIN_STEPS, "Joining");
   private machines: MachinesView | null = null;
+  /** The module has failed, and nothing can be asked of it any more. */
+  broken = false;
   /** It has been `running` once. */
   private joined = false;
   /** Counts attempts, so that what an abandoned one still says is not heard. */
@@ -126,8 +128,9 @@ export class App {
       this.joinSteps.begin("control");
       const { host: _host, user: _user, ...options } = settings;
       this.tailnet = connect(options, (event) => {
-        // Events may come while `connect` has not returned yet.
-        if (attempt === this.attempt) queueMicrotask(() => attempt === this.attempt && this.heard(event));
+        // Events may come while `connect` has not returned yet. That the module has stopped concerns whatever is at hand.
+        const concerns = () => attempt === this.attempt || isEnd(event);
+        if (concerns()) queueMicrotask(() => concerns() && this.heard(event));
       });
     } catch (error) {
       if (attempt === this.attempt) this.joinFailed(asDayflyError(error, step));
@@ -178,7 +181,8 @@ export class App {
         this.drawStatus();
         break;
       case "error":
-        if (!this.joined) this.joinFailed(asDayflyError(event, event.step));
+        if (isEnd(event)) this.broke(asDayflyError(event, event.step));
+        else if (!this.joined) this.joinFailed(asDayflyError(event, event.step));
         else notice(event.what);
     }
   }
@@ -201,18 +205,33 @@ export class App {
   }
 
   private joinFailed(error: DayflyError): void {
+    if (error.step === "engine") return this.broke(error);
     this.joiningFailed = error;
     this.dropTailnet();
     const settings = this.settings;
-    const retry = error.step === "engine" ? () => location.reload() : () => this.join(settings);
     this.show(
       "error",
       errorView(
         error,
         [["Control server", settings.controlUrl]],
-        { label: "Try again", id: "retry", run: retry, primary: true },
+        { label: "Try again", id: "retry", run: () => this.join(settings), primary: true },
         { label: "Back", id: "back", run: () => this.showForm() },
       ),
+    );
+    announce(error.what);
+  }
+
+  /** The module is not there, or has stopped: only another one can go on. Not even a goodbye is asked of this one. */
+  private broke(error: DayflyError): void {
+    if (this.broken) return;
+    this.attempt += 1;
+    this.broken = true;
+    this.tailnet = null;
+    this.shells.forgetAhead();
+    for (const session of this.shells.open) this.shells.ended(session, "failed");
+    this.show(
+      "error",
+      errorView(error, [["Control server", this.settings.controlUrl]], { label: "Reload", id: "reload", run: () => location.reload(), primary: true }),
     );
     announce(error.what);
   }
@@ -472,4 +491,9 @@ export class App {
   private emit(event: AppEvent): void {
     for (const listener of this.listeners) listener(event);
   }
+}
+
+/** Whether it tells of the end of the module itself. */
+function isEnd(event: TailnetEvent): boolean {
+  return event.type === "error" && event.step === "engine";
 }

@@ -60,6 +60,8 @@ addEventListener("pageshow", (event) => {
 });
 // A link to this same page with other settings, pasted into the address bar of a page that is idle.
 addEventListener("hashchange", () => {
+  // Another module is needed for it, and the link is still in the address bar.
+  if (app.broken) return location.reload();
   const link = takeFragment();
   if (app.idle) begin(link, () => app.idle);
   else if (Object.keys(link).length > 0) notice("This page is in use. Open the link in a tab of its own.");

@@ -293,6 +293,17 @@ test("a terminal module that somebody changed is not run", async () => {
   await browser.complaints();
 });
 
+test("a module that somebody changed is not started", async () => {
+  page.tamper("mock.js");
+  await open(`control=${CONTROL}&authkey=k`);
+  await browser.state("error");
+  assert.match(await text(), /WebAssembly module could not be started/);
+  page.tamper(null);
+  await browser.click("[data-action=reload]");
+  await browser.state("join");
+  await browser.complaints();
+});
+
 test("nothing is kept, nothing is blocked, nothing foreign is asked for", async () => {
   await browser.complaints();
   await shell("web-1", "&user=root");

@@ -89,6 +89,29 @@ test("a question closes with the connection that asks it", async () => {
   await browser.until("no dialog", () => browser.run("return document.querySelector('dialog') === null"));
 });
 
+test("a module that stops ends everything, and the page says so", async () => {
+  await shell("web-1");
+  await browser.run("mock.panic()");
+  await browser.state("error");
+  assert.match(await text(), /Dayfly itself has failed/);
+  assert.match(await text(), /panicked at the mock/);
+  assert.deepEqual([await panes("open"), await browser.run("return dayfly.tailnet")], [0, null]);
+  await browser.click("[data-action=reload]");
+  await browser.state("join");
+});
+
+test("a module that stops while the page leaves is told too", async () => {
+  await open(`control=${CONTROL}&authkey=k`);
+  await browser.state("machines");
+  await browser.run("document.querySelector('[data-action=leave]').click(); mock.panic()");
+  await browser.state("error");
+  await browser.find("[data-action=reload]");
+  // A link that comes now gets a module that works.
+  await browser.run(`location.hash = "control=${CONTROL}&authkey=k&host=web-2"`);
+  await browser.state("terminal");
+  await see("@web-2");
+});
+
 test("a link that is pasted into the address bar ends no shell", async () => {
   await shell("web-1");
   await another("web-2");
