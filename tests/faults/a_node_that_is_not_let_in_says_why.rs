@@ -19,7 +19,8 @@ fn about_its_key() -> Result<()> {
         let first = NativeNode::join(lab, headscale.url(), NativeOptions::new("first", &used))?;
 
         let known: Vec<String> = headscale.nodes()?.into_iter().map(|node| node.name).collect();
-        let wrong = format!("{}0", used.get(..used.len() - 1).unwrap_or_default());
+        let last = if used.ends_with('0') { '1' } else { '0' };
+        let wrong = format!("{}{last}", used.get(..used.len() - 1).unwrap_or_default());
         for (name, key, words) in [
             ("wrong", wrong.as_str(), "invalid"),
             ("malformed", "no-key-at-all", "invalid"),
