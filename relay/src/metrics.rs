@@ -87,7 +87,6 @@ labels! {
 /// What one read of one client led to, so that counters are touched once for many packets.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    pub(crate) bytes_received: u64,
     pub(crate) packets_received: u64,
     pub(crate) packets_relayed: u64,
     pub(crate) drops: [u64; Drop::LABELS.len()],
@@ -111,7 +110,8 @@ pub(crate) struct Metrics {
     duplicates_total: Counter,
     rejects: [Counter; Reject::LABELS.len()],
     ends: [Counter; End::LABELS.len()],
-    bytes_received: Counter,
+    /// DERP bytes read from clients, greetings left out.
+    pub(crate) bytes_received: Counter,
     /// DERP bytes written to clients.
     pub(crate) bytes_sent: Counter,
     packets_received: Counter,
@@ -156,7 +156,6 @@ impl Metrics {
     }
 
     pub(crate) fn add(&self, tally: &Tally) {
-        self.bytes_received.add(tally.bytes_received);
         self.packets_received.add(tally.packets_received);
         self.packets_relayed.add(tally.packets_relayed);
         for (counter, count) in self.drops.iter().zip(tally.drops) {

@@ -156,6 +156,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         drop(greeting);
         // What came with the greeting may hold whole frames.
         let early = std::mem::take(&mut self.partial);
+        self.core.server.metrics.bytes_received.add(early.len() as u64);
         if let Err(end) = self.core.handle_all(&early, &mut self.partial) {
             return end;
         }
@@ -290,10 +291,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if kept > SHORT_PARTIAL {
             let whole = frame_len(&self.partial).unwrap_or(kept);
             let missing = whole.saturating_sub(kept).min(scratch.len());
-            let read = match ready!(self.link.poll_read_slice(cx, &mut scratch[..missing])) {
-                Ok(read) => read,
-                Err(error) => return Poll::Ready(Err(EndReason::Io(error))),
-            };
+            let read = ready!(self.poll_socket(cx, &mut scratch[..missing]))?;
             self.partial.extend_from_slice(&scratch[..read]);
             if self.partial.len() == whole {
                 let frame = std::mem::take(&mut self.partial);
@@ -301,13 +299,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             return Poll::Ready(Ok(read));
         }
-        let read = match ready!(self.link.poll_read_slice(cx, &mut scratch[kept..])) {
-            Ok(read) => read,
-            Err(error) => return Poll::Ready(Err(EndReason::Io(error))),
-        };
+        let read = ready!(self.poll_socket(cx, &mut scratch[kept..]))?;
         scratch[..kept].copy_from_slice(&self.partial);
         self.partial.clear();
         self.core.handle_all(&scratch[..kept + read], &mut self.partial)?;
+        Poll::Ready(Ok(read))
+    }
+
+    /// Reads some bytes and counts them: here, for what is kept of a frame is handled again with its rest.
+    fn poll_socket(&mut self, cx: &mut Context<'_>, target: &mut [u8]) -> Poll<Result<usize, EndReason>> {
+        let read = ready!(self.link.poll_read_slice(cx, target)).map_err(EndReason::Io)?;
+        self.core.server.metrics.bytes_received.add(read as u64);
         Poll::Ready(Ok(read))
     }
 }
@@ -315,7 +317,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 impl Core {
     /// Handles all whole frames in `bytes`, puts the rest into `partial`, and wakes whom packets are for.
     fn handle_all(&mut self, bytes: &[u8], partial: &mut Vec<u8>) -> Result<(), EndReason> {
-        let mut tally = Tally { bytes_received: bytes.len() as u64, ..Tally::default() };
+        let mut tally = Tally::default();
         let result = self.handle_whole(bytes, partial, &mut tally);
         for peer in self.to_wake.drain(..) {
             peer.outbox.wake();

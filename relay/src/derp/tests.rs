@@ -181,6 +181,26 @@ async fn frames_arrive_byte_by_byte_and_many_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_byte_is_counted_once_however_frames_are_cut() {
+    let server = server();
+    let (mut a, mut b) = (TestClient::connect(&server).await, TestClient::connect(&server).await);
+    let mut out = Vec::new();
+    // One that is kept in front of what is read next, and one that is read to its end where it lies.
+    for len in [100, 10_000] {
+        derp::put_send_packet(&mut out, &b.public(), &vec![0; len]).unwrap();
+    }
+    for piece in out.chunks(30) {
+        a.write(piece).await;
+        // Time passes only when the server has read this and waits for more.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for len in [100, 10_000] {
+        assert_eq!(b.next().await, Got::Packet(a.public(), vec![0; len]));
+    }
+    assert_eq!(server.metrics.bytes_received.get(), out.len() as u64);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_comes_with_the_greeting_is_handled() {
     let server = server();
     let key = NodePrivate::generate(&mut SystemRng);
