@@ -40,34 +40,32 @@ fn tags(mut rest: &str) -> impl Iterator<Item = (&str, &str)> {
 
 /// The link of one tag.
 fn link((tag, attributes): (&str, &str)) -> Option<String> {
-    let get = |name| attribute(attributes, name);
-    let rel = get("rel").flatten().unwrap_or_default();
+    let get = |name| attribute(attributes, name).filter(|value| !value.is_empty());
+    let rel = get("rel").unwrap_or_default();
     let (target, rel, kind) = match (tag, rel) {
-        ("script", _) if get("type").flatten() == Some("module") => (get("src"), "modulepreload", None),
+        ("script", _) if get("type") == Some("module") => (get("src"), "modulepreload", None),
         ("link", "modulepreload") => (get("href"), rel, None),
-        ("link", "preload") => (get("href"), rel, get("as").flatten()),
+        ("link", "preload") => (get("href"), rel, get("as")),
         ("link", "stylesheet") => (get("href"), "preload", Some("style")),
         _ => return None,
     };
-    let mut link = format!("<{}>; rel={rel}", target.flatten()?);
+    let mut link = format!("<{}>; rel={rel}", target?);
     // Unless a preload is asked for as the page itself asks, it is thrown away and asked for again.
-    for (name, value) in
-        [("as", kind), ("type", get("type").flatten()), ("integrity", get("integrity").flatten())]
-    {
+    for (name, value) in [("as", kind), ("type", get("type")), ("integrity", get("integrity"))] {
         if let Some(value) = value.filter(|_| tag == "link" || name == "integrity") {
             let _ = write!(link, "; {name}=\"{value}\"");
         }
     }
-    match get("crossorigin") {
-        Some(Some("use-credentials")) => link.push_str("; crossorigin=use-credentials"),
+    match attribute(attributes, "crossorigin") {
+        Some("use-credentials") => link.push_str("; crossorigin=use-credentials"),
         Some(_) => link.push_str("; crossorigin"),
         None => {}
     }
     Some(link)
 }
 
-/// An attribute in quotes, or `Some(None)` for one without a value. Values that could end the header's are none.
-fn attribute<'a>(attributes: &'a str, name: &str) -> Option<Option<&'a str>> {
+/// The value of an attribute; empty where it has none in quotes, or one that could end the header's.
+fn attribute<'a>(attributes: &'a str, name: &str) -> Option<&'a str> {
     let mut rest = attributes;
     loop {
         rest = rest.trim_start();
@@ -80,22 +78,17 @@ fn attribute<'a>(attributes: &'a str, name: &str) -> Option<Option<&'a str>> {
             Some(quoted) => {
                 let (value, after) = quoted.split_once('"')?;
                 rest = after;
-                Some(value)
+                value
             }
             None => {
                 rest = after.get(1..).unwrap_or_default();
-                None
+                ""
             }
         };
         if found == name {
-            let plain = |value: &&str| {
-                value.len() <= MAX_VALUE
-                    && value.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\,;&".contains(&byte))
-            };
-            return match value {
-                Some(value) => Some(Some(value).filter(plain)),
-                None => Some(None),
-            };
+            let plain = value.len() <= MAX_VALUE
+                && value.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\,;&".contains(&byte));
+            return Some(if plain { value } else { "" });
         }
     }
 }
