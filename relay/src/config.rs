@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dayfly_wire::key::NodePrivate;
+use dayfly_wire::key::{MachinePublic, NodePrivate};
 use serde::Serialize;
 
 pub use crate::derp::ClientRate;
-pub use crate::origin::{OriginError, OriginRule};
+pub use crate::origin::{HostName, HostNameError, OriginError, OriginRule};
 pub use crate::upstream::{UpstreamUrl, UpstreamUrlError};
 pub use crate::www::PageHeaders;
 
@@ -26,6 +26,10 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// Serves plain HTTP on addresses that others can reach, where something in front speaks TLS.
     pub allow_plain_http: bool,
+    /// Names by which something in front asks for this server. Without TLS, requests on loopback have to name one of
+    /// them, the machine itself, or the host of an origin that may use the gateway; and requests on all addresses, once
+    /// this is not empty.
+    pub public_hosts: Vec<HostName>,
     /// The relay; none without it.
     pub derp: Option<DerpConfig>,
     /// Where the gateway leads; nowhere by default.
@@ -65,6 +69,8 @@ pub struct DerpConfig {
 pub struct GatewayConfig {
     /// The control server.
     pub control: Option<UpstreamUrl>,
+    /// The control server's key, which the page is told to take no other for.
+    pub control_key: Option<MachinePublic>,
     /// Relays by region; region 0 stands for requests that name no other.
     pub relays: Vec<(u32, UpstreamUrl)>,
     /// Pages that may use it, besides those that come from this server.
@@ -86,7 +92,11 @@ impl GatewayConfig {
             region => (region.to_string(), format!("/gateway/derp/{region}")),
         });
         let relays: BTreeMap<String, String> = relays.collect();
-        let settings = PageSettings { control_url: self.control.as_ref().map(|_| "/"), relays };
+        let settings = PageSettings {
+            control_url: self.control.as_ref().map(|_| "/"),
+            control_key: self.control_key.as_ref().map(ToString::to_string),
+            relays,
+        };
         serde_json::to_string(&settings).ok()
     }
 }
@@ -97,6 +107,8 @@ impl GatewayConfig {
 struct PageSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     control_url: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    control_key: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     relays: BTreeMap<String, String>,
 }
@@ -152,5 +164,9 @@ mod tests {
         assert_eq!(gateway.page_settings().as_deref(), Some(format!("{{{relays}}}").as_str()));
         gateway.control = Some(upstream);
         assert_eq!(gateway.page_settings(), Some(format!(r#"{{"controlUrl":"/",{relays}}}"#)));
+        let key = format!("mkey:{}", "1a".repeat(32));
+        gateway.control_key = Some(key.parse().unwrap());
+        let pinned = format!(r#"{{"controlUrl":"/","controlKey":"{key}",{relays}}}"#);
+        assert_eq!(gateway.page_settings(), Some(pinned));
     }
 }

@@ -2,33 +2,29 @@
 //!
 //! Each setting is a flag, an environment variable or a line in one TOML file, in that order. The file's names are the
 //! flags' names without their dashes; a list stands for a flag that is given several times. There is one parser: what
-//! the file says, and neither flags nor environment do, is put among the arguments, which are then parsed again.
+//! the file says, and neither flags nor environment do, is put among the arguments, which are then parsed again. So
+//! what one setting needs of another is checked after that, and not by the parser.
+
+mod args;
 
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::parser::ValueSource;
-use clap::{
-    Arg, ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
-};
+use clap::{Arg, ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use dayfly_platform::random::SystemRng;
-use dayfly_wire::derp::{HEADER_LEN, MAX_PACKET_LEN};
-use dayfly_wire::key::{KEY_LEN, NodePrivate, ParseKeyError};
+use dayfly_wire::key::{NodePrivate, ParseKeyError};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use self::args::{CommonArgs, DerpArgs, MIN_BURST};
+pub use self::args::{LogFormat, LogLevel};
 use crate::config::{
-    ClientRate, Config, DerpConfig, GatewayConfig, Limits, OriginRule, PageConfig, PageHeaders, TlsFiles,
-    UpstreamUrl,
+    ClientRate, Config, DerpConfig, GatewayConfig, Limits, PageConfig, PageHeaders, TlsFiles,
 };
-use crate::www::is_source;
-
-/// The least burst of a client's rate limit: one of the longest frames.
-const MIN_BURST: u64 = (HEADER_LEN + KEY_LEN + MAX_PACKET_LEN) as u64;
 
 /// A relay for tailnets: DERP, STUN, a gateway for browsers, and the page itself.
 #[derive(Debug, Parser)]
@@ -65,193 +61,6 @@ pub struct DerpCommand {
 pub struct GatewayCommand {
     #[command(flatten)]
     common: CommonArgs,
-}
-
-#[derive(Args, Debug)]
-struct CommonArgs {
-    /// TOML file with settings: the names of these flags without their dashes
-    #[arg(long, value_name = "FILE", env = "DAYFLY_CONFIG", help_heading = "General")]
-    config: Option<PathBuf>,
-    /// How much to log, to standard error
-    #[arg(long, value_enum, default_value = "info", env = "DAYFLY_LOG_LEVEL", help_heading = "General")]
-    log_level: LogLevel,
-    /// How to log: a line of text or of JSON for each event
-    #[arg(long, value_enum, default_value = "text", env = "DAYFLY_LOG_FORMAT", help_heading = "General")]
-    log_format: LogFormat,
-    /// Write where this process listens to a file (JSON), once it does
-    #[arg(long, value_name = "FILE", env = "DAYFLY_READY_FILE", help_heading = "General")]
-    ready_file: Option<PathBuf>,
-
-    /// Address to serve HTTP or HTTPS on; port 0 takes a free one. May be given several times
-    #[arg(
-        long,
-        value_name = "ADDRESS:PORT",
-        default_value = "127.0.0.1:8443",
-        value_delimiter = ',',
-        env = "DAYFLY_LISTEN",
-        help_heading = "Listening"
-    )]
-    listen: Vec<SocketAddr>,
-    /// Certificate for HTTPS, with those that lead to its authority (PEM). Read again on SIGHUP
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "tls_key",
-        env = "DAYFLY_TLS_CERT",
-        help_heading = "Listening"
-    )]
-    tls_cert: Option<PathBuf>,
-    /// The certificate's key (PEM)
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "tls_cert",
-        env = "DAYFLY_TLS_KEY",
-        help_heading = "Listening"
-    )]
-    tls_key: Option<PathBuf>,
-    /// Serve plain HTTP where others can reach it: only behind something that speaks TLS
-    #[arg(long, env = "DAYFLY_ALLOW_PLAIN_HTTP", help_heading = "Listening")]
-    allow_plain_http: bool,
-    /// Let a new process listen on the same ports while this one is going down (SO_REUSEPORT)
-    #[arg(long, env = "DAYFLY_REUSE_PORT", help_heading = "Listening")]
-    reuse_port: bool,
-    /// Address to serve /metrics and /healthz on
-    #[arg(long, value_name = "ADDRESS:PORT", env = "DAYFLY_METRICS_LISTEN", help_heading = "Listening")]
-    metrics_listen: Option<SocketAddr>,
-    /// How many connections may be open at once
-    #[arg(
-        long, value_name = "COUNT", default_value_t = Limits::default().max_connections as u32,
-        value_parser = clap::value_parser!(u32).range(1..), env = "DAYFLY_MAX_CONNECTIONS", help_heading = "Limits"
-    )]
-    max_connections: u32,
-    /// How many connections are accepted in a second
-    #[arg(
-        long, value_name = "COUNT", default_value_t = Limits::default().accept_per_second,
-        value_parser = clap::value_parser!(u32).range(1..), env = "DAYFLY_ACCEPT_RATE", help_heading = "Limits"
-    )]
-    accept_rate: u32,
-    /// How many seconds connections get to end when this process is told to
-    #[arg(
-        long, value_name = "SECONDS", default_value_t = Limits::default().drain.as_secs(),
-        env = "DAYFLY_DRAIN", help_heading = "Limits"
-    )]
-    drain: u64,
-
-    /// Control server that the gateway leads to
-    #[arg(long, value_name = "URL", env = "DAYFLY_CONTROL", help_heading = "Gateway")]
-    control: Option<UpstreamUrl>,
-    /// Relay that the gateway leads to, under /gateway/derp/REGION; without a region, for all that have none of
-    /// their own. May be given several times
-    #[arg(
-        long, value_name = "[REGION=]URL", alias = "derp", value_delimiter = ',', value_parser = region_url,
-        env = "DAYFLY_DERP_UPSTREAM", help_heading = "Gateway"
-    )]
-    derp_upstream: Vec<(u32, UpstreamUrl)>,
-    /// Origin whose pages may use the gateway, besides this server's own; * for all. May be given several times
-    #[arg(
-        long,
-        value_name = "ORIGIN",
-        value_delimiter = ',',
-        env = "DAYFLY_ALLOW_ORIGIN",
-        help_heading = "Gateway"
-    )]
-    allow_origin: Vec<OriginRule>,
-    /// Authorities to trust for upstreams' certificates, besides the system's, or upstreams' certificates themselves
-    /// (PEM). May be given several times
-    #[arg(
-        long,
-        value_name = "FILE",
-        value_delimiter = ',',
-        env = "DAYFLY_UPSTREAM_CA",
-        help_heading = "Gateway"
-    )]
-    upstream_ca: Vec<PathBuf>,
-
-    /// Directory with the page. Read again on SIGHUP
-    #[arg(long, value_name = "DIRECTORY", env = "DAYFLY_WWW", help_heading = "Page")]
-    www: Option<PathBuf>,
-    /// File to serve as /config.json
-    #[arg(long, value_name = "FILE", env = "DAYFLY_PAGE_CONFIG", help_heading = "Page")]
-    page_config: Option<PathBuf>,
-    /// Where the page may connect to besides this server (a source of its content security policy); anywhere by TLS
-    /// when not given. May be given several times
-    #[arg(
-        long, value_name = "SOURCE", value_delimiter = ',', value_parser = source,
-        env = "DAYFLY_CONNECT_SRC", help_heading = "Page"
-    )]
-    connect_src: Vec<String>,
-    /// Origin that may show the page in a frame; none when not given. May be given several times
-    #[arg(
-        long, value_name = "SOURCE", value_delimiter = ',', value_parser = source,
-        env = "DAYFLY_FRAME_ANCESTORS", help_heading = "Page"
-    )]
-    frame_ancestors: Vec<String>,
-}
-
-#[derive(Args, Debug)]
-struct DerpArgs {
-    /// File with the relay's key, made on first start; without one, each start has a new key
-    #[arg(long, value_name = "FILE", env = "DAYFLY_KEY_FILE", help_heading = "Relay")]
-    key_file: Option<PathBuf>,
-    /// Address to serve STUN on (UDP); nodes expect port 3478. May be given several times
-    #[arg(
-        long,
-        value_name = "ADDRESS:PORT",
-        value_delimiter = ',',
-        env = "DAYFLY_STUN_LISTEN",
-        help_heading = "Relay"
-    )]
-    stun_listen: Vec<SocketAddr>,
-    /// Ask this server whether a client may use the relay, as derper does; Headscale has it at /verify
-    #[arg(long, value_name = "URL", env = "DAYFLY_VERIFY_CLIENT_URL", help_heading = "Relay")]
-    verify_client_url: Option<UpstreamUrl>,
-    /// Let clients in when that server cannot be asked
-    #[arg(
-        long,
-        requires = "verify_client_url",
-        env = "DAYFLY_VERIFY_CLIENT_URL_FAIL_OPEN",
-        help_heading = "Relay"
-    )]
-    verify_client_url_fail_open: bool,
-    /// How many bytes a second to read from one client; no limit when not given
-    #[arg(
-        long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1024..),
-        env = "DAYFLY_CLIENT_RATE", help_heading = "Relay"
-    )]
-    client_rate: Option<u64>,
-    /// How many bytes one client may send at once after a pause; two seconds' worth when not given
-    #[arg(
-        long, value_name = "BYTES", requires = "client_rate", value_parser = clap::value_parser!(u64).range(MIN_BURST..),
-        env = "DAYFLY_CLIENT_BURST", help_heading = "Relay"
-    )]
-    client_burst: Option<u64>,
-}
-
-/// How much is logged.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub enum LogLevel {
-    /// Nothing.
-    Off,
-    /// What keeps the process from doing its work.
-    Error,
-    /// What somebody should look at.
-    Warn,
-    /// What happens seldom.
-    Info,
-    /// What happens to each connection.
-    Debug,
-    /// What happens inside of connections.
-    Trace,
-}
-
-/// How lines of the log look.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
 }
 
 /// Everything that the command line, the environment and the file said.
@@ -318,6 +127,9 @@ pub enum OptionsError {
     /// A gateway was asked for that leads nowhere.
     #[error("a gateway has to lead somewhere: give --control, --derp-upstream or both")]
     Nowhere,
+    /// A setting was given without another one that it means nothing without.
+    #[error("--{0} needs --{1}")]
+    Needs(&'static str, &'static str),
 }
 
 impl Options {
@@ -348,6 +160,7 @@ impl Options {
         if derp.is_none() && common.control.is_none() && common.derp_upstream.is_empty() {
             return Err(OptionsError::Nowhere);
         }
+        common.check()?;
         let tls = common.tls_cert.zip(common.tls_key).map(|(certificate, key)| TlsFiles { certificate, key });
         let config = Config {
             listen: common.listen,
@@ -355,9 +168,11 @@ impl Options {
             reuse_port: common.reuse_port,
             tls,
             allow_plain_http: common.allow_plain_http,
+            public_hosts: common.public_host,
             derp: derp.map(DerpArgs::config).transpose()?,
             gateway: GatewayConfig {
                 control: common.control,
+                control_key: common.control_key,
                 relays: common.derp_upstream,
                 allow_origins: common.allow_origin,
                 upstream_ca: common.upstream_ca,
@@ -385,8 +200,24 @@ impl Options {
     }
 }
 
+impl CommonArgs {
+    fn check(&self) -> Result<(), OptionsError> {
+        needs("tls-cert", self.tls_cert.is_some(), "tls-key", self.tls_key.is_some())?;
+        needs("tls-key", self.tls_key.is_some(), "tls-cert", self.tls_cert.is_some())?;
+        needs("control-key", self.control_key.is_some(), "control", self.control.is_some())
+    }
+}
+
 impl DerpArgs {
+    fn check(&self) -> Result<(), OptionsError> {
+        let (verifies, limits) = (self.verify_client_url.is_some(), self.client_rate.is_some());
+        let fails_open = self.verify_client_url_fail_open;
+        needs("verify-client-url-fail-open", fails_open, "verify-client-url", verifies)?;
+        needs("client-burst", self.client_burst.is_some(), "client-rate", limits)
+    }
+
     fn config(self) -> Result<DerpConfig, OptionsError> {
+        self.check()?;
         let key = match &self.key_file {
             Some(path) => read_key(path)?,
             None => NodePrivate::generate(&mut SystemRng),
@@ -403,6 +234,16 @@ impl DerpArgs {
             client_rate,
         })
     }
+}
+
+/// Refuses a setting that was given without one that it means nothing without.
+fn needs(
+    name: &'static str,
+    is_given: bool,
+    other: &'static str,
+    other_is_given: bool,
+) -> Result<(), OptionsError> {
+    if is_given && !other_is_given { Err(OptionsError::Needs(name, other)) } else { Ok(()) }
 }
 
 /// The arguments that say what the file says, as far as nobody else does.
@@ -448,25 +289,6 @@ fn scalar(value: toml::Value) -> Option<String> {
         toml::Value::String(text) => Some(text),
         toml::Value::Integer(number) => Some(number.to_string()),
         _ => None,
-    }
-}
-
-fn region_url(text: &str) -> Result<(u32, UpstreamUrl), String> {
-    let (region, url) = match text.split_once('=') {
-        Some((region, url)) => {
-            let number = region.parse().ok().filter(|region| *region > 0);
-            (number.ok_or_else(|| format!("{region:?} is not the number of a region"))?, url)
-        }
-        None => (0, text),
-    };
-    url.parse().map(|url| (region, url)).map_err(|error: crate::config::UpstreamUrlError| error.to_string())
-}
-
-fn source(text: &str) -> Result<String, String> {
-    if is_source(text) {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("{text:?} is not a source of a content security policy"))
     }
 }
 

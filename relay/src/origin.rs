@@ -1,4 +1,4 @@
-//! Which pages may use what this server has for browsers.
+//! Which pages may use what this server has for browsers, and by which names it may be asked for.
 
 use std::str::FromStr;
 
@@ -76,17 +76,85 @@ fn is_own(origin: &str, headers: &HeaderMap) -> bool {
     bare(authority) == bare(host)
 }
 
-/// Whether a request to a listener on loopback really means this machine: a page of another site can have its name
-/// point here, but then its requests carry that name.
+/// Why a text is no host's name.
+#[derive(Debug, Error)]
+#[error("{0:?} is not a host's name: it looks like relay.example.com, without a scheme and without a port")]
+pub struct HostNameError(String);
+
+/// A host's name in lower case, without a port.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HostName(String);
+
+impl FromStr for HostName {
+    type Err = HostNameError;
+
+    fn from_str(text: &str) -> Result<Self, HostNameError> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        if text.is_empty() || !text.bytes().all(plain) {
+            return Err(HostNameError(text.to_owned()));
+        }
+        Ok(Self(text.to_ascii_lowercase()))
+    }
+}
+
+/// The names by which requests may ask for this server, besides those of the machine itself.
+///
+/// A page of another site can have its own name point to an address of this machine (DNS rebinding). For the browser it
+/// is then of this server's origin, and may ask for and read all that is here; but its requests carry that name.
+#[derive(Debug, Default)]
+pub(crate) struct AllowedHosts {
+    names: Vec<String>,
+    /// Some were given for their own sake.
+    are_given: bool,
+}
+
+impl AllowedHosts {
+    /// The names that were given, and those of origins that may use the gateway.
+    pub(crate) fn new(given: &[HostName], origins: &[OriginRule]) -> Self {
+        let of_origins = origins.iter().filter_map(|rule| match rule {
+            OriginRule::Any => None,
+            OriginRule::Exactly(origin) => parts(origin).map(|(_, authority)| without_port(authority)),
+        });
+        let names = given.iter().map(|name| name.0.as_str()).chain(of_origins).map(str::to_owned).collect();
+        Self { names, are_given: !given.is_empty() }
+    }
+
+    /// Whether requests on a plain listener have to name their host: always on loopback, which pages of other sites
+    /// reach by the browser, and elsewhere once it was told which names are right. Nobody else has a certificate for
+    /// their name here, so that TLS needs no such check.
+    pub(crate) const fn are_checked(&self, loopback: bool) -> bool {
+        loopback || self.are_given
+    }
+
+    /// Whether a request asks for this server by one of these names, or by an address or name of the machine.
+    pub(crate) fn allow(&self, headers: &HeaderMap) -> bool {
+        let name = host_name(headers);
+        name.is_some_and(|name| {
+            is_local(name) || self.names.iter().any(|allowed| allowed.eq_ignore_ascii_case(name))
+        })
+    }
+}
+
+/// Whether a request to a listener on loopback really means this machine.
 pub(crate) fn host_is_local(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else {
-        return false;
-    };
-    let name = match host.rsplit_once(':') {
+    host_name(headers).is_some_and(is_local)
+}
+
+/// The host that a request asks for, without its port.
+fn host_name(headers: &HeaderMap) -> Option<&str> {
+    headers.get(HOST).and_then(|host| host.to_str().ok()).map(without_port)
+}
+
+fn without_port(authority: &str) -> &str {
+    let name = match authority.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
+        _ => authority,
     };
-    let name = name.trim_matches(['[', ']']);
+    name.trim_matches(['[', ']'])
+}
+
+/// Whether no name server decides where this leads.
+fn is_local(name: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok()
 }
 
@@ -144,5 +212,32 @@ mod tests {
         for host in ["localhost", "LOCALHOST:1", "127.0.0.1:9090", "[::1]:9090", "[::1]"] {
             assert!(host_is_local(&headers(host, None)), "{host}");
         }
+    }
+
+    #[test]
+    fn a_server_is_asked_for_by_names_that_it_was_told() {
+        let given: HostName = "Relay.example".parse().unwrap();
+        let origins = ["https://page.example:8443", "*"].map(|rule| rule.parse().unwrap());
+        let hosts = AllowedHosts::new(&[given], &origins);
+        for host in ["relay.example", "RELAY.example:443", "page.example", "localhost:8443", "[::1]:8443"] {
+            assert!(hosts.allow(&headers(host, None)), "{host}");
+        }
+        for host in ["evil.example", "relay.example.evil.example", "x.relay.example", ""] {
+            assert!(!hosts.allow(&headers(host, None)), "{host}");
+        }
+        assert!(!hosts.allow(&HeaderMap::new()));
+        for text in ["", "https://relay.example", "relay.example:443", "*", "relay example"] {
+            assert!(text.parse::<HostName>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_are_checked_on_loopback_and_wherever_they_were_given() {
+        let origins = ["https://page.example".parse().unwrap()];
+        let given = ["relay.example".parse().unwrap()];
+        let checked = |given: &[HostName]| {
+            [true, false].map(|loopback| AllowedHosts::new(given, &origins).are_checked(loopback))
+        };
+        assert_eq!((checked(&[]), checked(&given)), ([true, false], [true, true]));
     }
 }

@@ -23,7 +23,7 @@ use crate::derp::verify::Verifier;
 use crate::derp::{self, Restart, Timeouts};
 use crate::gateway::Gateway;
 use crate::metrics::Metrics;
-use crate::origin::AllowedOrigins;
+use crate::origin::{AllowedHosts, AllowedOrigins};
 use crate::socket::Socket;
 use crate::stun;
 use crate::tls::{self, Certificate, TlsError};
@@ -104,6 +104,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) derp: Option<Arc<derp::Server>>,
     pub(crate) gateway: Arc<Gateway>,
+    pub(crate) hosts: AllowedHosts,
     site: RwLock<Arc<Site>>,
     config: Config,
     certificate: Option<Arc<Certificate>>,
@@ -263,6 +264,7 @@ impl Relay {
             metrics,
             derp,
             gateway,
+            hosts: AllowedHosts::new(&config.public_hosts, &config.gateway.allow_origins),
             site: RwLock::default(),
             certificate,
             closing: watch::Sender::new(false),
@@ -328,6 +330,7 @@ impl Reloader {
 
 async fn accept(shared: Arc<Shared>, listener: TcpListener, tls: Option<Arc<ServerConfig>>) {
     let tls = tls.map(TlsAcceptor::from);
+    let loopback = is_loopback(&listener);
     let per_second = f64::from(shared.config.limits.accept_per_second.max(1));
     let mut rate = TokenBucket::new(per_second, per_second, Instant::now());
     loop {
@@ -349,7 +352,7 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, tls: Option<Arc<Serv
         };
         let (shared, tls) = (Arc::clone(&shared), tls.clone());
         tokio::spawn(async move {
-            if let Some(changed) = serve(&shared, stream, peer, tls).await {
+            if let Some(changed) = serve(&shared, stream, peer, loopback, tls).await {
                 // A task of its own, so that what HTTP needed is freed now and not when the connection ends.
                 tokio::spawn(async move {
                     changed.run(shared.closing()).await;
@@ -369,6 +372,7 @@ async fn serve(
     shared: &Arc<Shared>,
     stream: TcpStream,
     peer: SocketAddr,
+    loopback: bool,
     tls: Option<TlsAcceptor>,
 ) -> Option<web::Changed> {
     let socket = SockRef::from(&stream);
@@ -394,7 +398,11 @@ async fn serve(
             }
         },
     };
-    web::serve(shared, socket, peer).await
+    web::serve(shared, socket, peer, loopback).await
+}
+
+fn is_loopback(listener: &TcpListener) -> bool {
+    listener.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback())
 }
 
 #[cfg(target_os = "linux")]
@@ -408,7 +416,7 @@ fn set_user_timeout(socket: &SockRef<'_>) -> io::Result<()> {
 }
 
 async fn accept_ops(shared: Arc<Shared>, listener: TcpListener) {
-    let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    let loopback = is_loopback(&listener);
     // Places of its own: metrics matter most when all others are taken.
     let places = Arc::new(Semaphore::new(MAX_OPS_CONNECTIONS));
     loop {

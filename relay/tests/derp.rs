@@ -21,7 +21,7 @@ async fn native_clients_fast_starters_and_websockets_meet() {
     let mut page = Client::websocket(&relay).await;
     // No answer of HTTP: the first bytes that come are the server's greeting, which `greet` checks.
     let mut stream = TcpStream::connect(relay.http).await.unwrap();
-    let request = "GET /derp HTTP/1.1\r\nHost: relay\r\nConnection: Upgrade\r\nUpgrade: DERP\r\nDerp-Fast-Start: 1\r\n\r\n";
+    let request = "GET /derp HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: DERP\r\nDerp-Fast-Start: 1\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut fast = Client::greet(stream, BytesMut::new(), &relay.key()).await.unwrap();
 

@@ -23,7 +23,7 @@ fn gateway(control: Option<String>, relays: &[(u32, String)]) -> Running {
             control: control.map(|url| url.parse().unwrap()),
             relays: relays.iter().map(|(region, url)| (*region, url.parse().unwrap())).collect(),
             allow_origins: vec![PAGE.parse().unwrap()],
-            upstream_ca: Vec::new(),
+            ..GatewayConfig::default()
         },
         ..Config::default()
     })

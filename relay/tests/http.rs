@@ -15,13 +15,17 @@ async fn probes_are_for_every_page() {
         let answer = get(relay.http, path, "Origin: https://any.example\r\n").await;
         assert_eq!((status(&answer), body(&answer)), (200, ""));
         assert_eq!(header(&answer, "access-control-allow-origin"), Some("*"));
-        let head =
-            request(relay.http, &format!("HEAD {path} HTTP/1.1\r\nHost: r\r\nConnection: close\r\n\r\n"))
-                .await;
+        let head = request(
+            relay.http,
+            &format!("HEAD {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"),
+        )
+        .await;
         assert_eq!(status(&head), 200);
-        let post =
-            request(relay.http, &format!("POST {path} HTTP/1.1\r\nHost: r\r\nConnection: close\r\n\r\n"))
-                .await;
+        let post = request(
+            relay.http,
+            &format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"),
+        )
+        .await;
         assert_eq!((status(&post), header(&post, "allow")), (405, Some("GET, HEAD")));
     }
 }
@@ -65,6 +69,41 @@ async fn heads_that_are_too_long_are_refused() {
     assert_eq!(status(&get(relay.http, "/healthz", &many).await), 431);
 }
 
+#[tokio::test]
+async fn a_site_whose_name_points_here_gets_nothing() {
+    let directory = page();
+    let start = |public_hosts: &[&str]| {
+        Running::start(Config {
+            derp: Some(derp_config()),
+            gateway: GatewayConfig {
+                control: Some("http://127.0.0.1:1".parse().unwrap()),
+                relays: vec![(900, "http://127.0.0.1:1".parse().unwrap())],
+                allow_origins: vec!["https://page.example".parse().unwrap()],
+                ..GatewayConfig::default()
+            },
+            page: PageConfig { www: Some(directory.path().to_owned()), ..PageConfig::default() },
+            public_hosts: public_hosts.iter().map(|name| name.parse().unwrap()).collect(),
+            ..Config::default()
+        })
+    };
+    let ask = async |relay: &Running, host: &str, path: &str| {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
+        status(&request(relay.http, &format!("{head}Origin: http://{host}\r\n\r\n")).await)
+    };
+    let (relay, public) = (start(&[]), start(&["relay.example"]));
+    let port = relay.http.port();
+    let evil = format!("evil.example:{port}");
+    for path in ["/", "/config.json", "/key?v=130", "/ts2021", "/gateway/derp/900", "/derp"] {
+        assert_eq!(ask(&relay, &evil, path).await, 421, "{path}");
+        assert_eq!(ask(&public, &evil, path).await, 421, "{path}");
+        assert_ne!(ask(&relay, &format!("localhost:{port}"), path).await, 421, "{path}");
+        assert_ne!(ask(&relay, "page.example", path).await, 421, "{path}");
+        assert_ne!(ask(&public, "relay.example", path).await, 421, "{path}");
+    }
+    let nameless = request(relay.http, "GET / HTTP/1.1\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(status(&nameless), 421);
+}
+
 fn page() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("index.html"), "<!doctype html><title>Dayfly</title>").unwrap();
@@ -73,12 +112,14 @@ fn page() -> TempDir {
 }
 
 fn serving(www: &Path, control: Option<&str>, config: Option<&Path>) -> Running {
+    let control = control.map(|url| url.parse().unwrap());
+    serving_gateway(www, GatewayConfig { control, ..GatewayConfig::default() }, config)
+}
+
+fn serving_gateway(www: &Path, gateway: GatewayConfig, config: Option<&Path>) -> Running {
     Running::start(Config {
         derp: Some(derp_config()),
-        gateway: GatewayConfig {
-            control: control.map(|url| url.parse().unwrap()),
-            ..GatewayConfig::default()
-        },
+        gateway,
         page: PageConfig {
             www: Some(www.to_owned()),
             config: config.map(Path::to_owned),
@@ -96,7 +137,7 @@ async fn the_page_is_served_with_its_headers() {
     assert_eq!((status(&answer), body(&answer)), (200, "<!doctype html><title>Dayfly</title>"));
     assert_eq!(header(&answer, "content-type"), Some("text/html; charset=utf-8"));
     assert!(header(&answer, "content-security-policy").unwrap().ends_with("; frame-ancestors 'none'"));
-    let head = "HEAD /app-0123456789abcdef_bg.wasm HTTP/1.1\r\nHost: r\r\nConnection: close\r\n\r\n";
+    let head = "HEAD /app-0123456789abcdef_bg.wasm HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let wasm = request(relay.http, head).await;
     assert_eq!(
         (header(&wasm, "content-type"), header(&wasm, "content-length")),
@@ -104,7 +145,7 @@ async fn the_page_is_served_with_its_headers() {
     );
     assert_eq!(header(&wasm, "cache-control"), Some("public, max-age=31536000, immutable"));
     assert_eq!(body(&wasm), "");
-    let raw = "GET /../Cargo.toml HTTP/1.1\r\nHost: r\r\nConnection: close\r\n\r\n";
+    let raw = "GET /../Cargo.toml HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     assert_eq!(status(&request(relay.http, raw).await), 404);
 }
 
@@ -117,6 +158,16 @@ async fn a_page_beside_a_gateway_finds_its_control_server_here() {
     assert_eq!(body(&answer), r#"{"controlUrl":"/"}"#);
     assert_eq!(header(&answer, "content-type"), Some("application/json"));
     assert_eq!(header(&answer, "cache-control"), Some("no-cache"));
+
+    let key = format!("mkey:{}", "1a".repeat(32));
+    let pinning = GatewayConfig {
+        control: control.map(|url| url.parse().unwrap()),
+        control_key: Some(key.parse().unwrap()),
+        ..GatewayConfig::default()
+    };
+    let relay = serving_gateway(directory.path(), pinning, None);
+    let pinned = format!(r#"{{"controlUrl":"/","controlKey":"{key}"}}"#);
+    assert_eq!(body(&get(relay.http, "/config.json", "").await), pinned);
 
     let own = directory.path().join("config.json");
     fs::write(&own, r#"{"host":"box"}"#).unwrap();

@@ -35,7 +35,7 @@ impl RelayClient<TcpStream> {
     pub(crate) async fn native(port: u16) -> Result<Self> {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
         stream.set_nodelay(true)?;
-        let request = "GET /derp HTTP/1.1\r\nHost: relay\r\nConnection: Upgrade\r\nUpgrade: DERP\r\n\r\n";
+        let request = "GET /derp HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: DERP\r\n\r\n";
         stream.write_all(request.as_bytes()).await?;
         let mut buffer = BytesMut::new();
         let end = loop {

@@ -1,5 +1,8 @@
 use super::*;
 
+/// A control server's key.
+const KEY: &str = "mkey:1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a";
+
 fn read(arguments: &[&str]) -> Result<Settings, OptionsError> {
     Options::read([&["dayfly-relay"], arguments].concat())
 }
@@ -79,6 +82,46 @@ fn the_key_is_made_once_and_for_its_owner() {
 }
 
 #[test]
-fn half_of_tls_is_none() {
-    assert!(read(&["derp", "--tls-cert", "cert.pem"]).is_err());
+fn settings_that_need_each_other_may_come_from_different_places() {
+    for (flags, toml) in [
+        (&["--tls-cert", "new.pem"][..], "tls-key = \"key.pem\""),
+        (&["--tls-key", "new.pem"], "tls-cert = \"cert.pem\""),
+        (&["--client-burst", "100000"], "client-rate = 5000"),
+        (&["--verify-client-url-fail-open"], "verify-client-url = \"http://v\""),
+        (&["--control", "http://c"], &format!("control-key = \"{KEY}\"")),
+        (&["--control-key", KEY], "control = \"http://c\""),
+    ] {
+        let settings = with_file(&[&["derp"], flags].concat(), toml);
+        assert!(settings.is_ok(), "{flags:?} {toml}: {:?}", settings.err());
+    }
+    let settings = with_file(&["derp", "--tls-cert", "new.pem"], "tls-key = \"key.pem\"").unwrap();
+    let tls = settings.config.tls.unwrap();
+    assert_eq!((tls.certificate, tls.key), ("new.pem".into(), "key.pem".into()));
+}
+
+#[test]
+fn settings_without_what_they_need_are_refused() {
+    for (flags, toml, needed) in [
+        (&["--tls-cert", "cert.pem"][..], "", "--tls-key"),
+        (&[], "tls-key = \"key.pem\"", "--tls-cert"),
+        (&["--client-burst", "100000"], "", "--client-rate"),
+        (&[], "verify-client-url-fail-open = true", "--verify-client-url"),
+        (&["--control-key", KEY], "", "--control"),
+    ] {
+        let error = with_file(&[&["derp"], flags].concat(), toml).unwrap_err();
+        assert!(matches!(error, OptionsError::Needs(..)), "{error}");
+        assert!(error.to_string().ends_with(&format!(" needs {needed}")), "{error}");
+    }
+}
+
+#[test]
+fn the_control_servers_key_and_the_names_of_a_proxy_are_read() {
+    let toml = format!("control-key = \"{KEY}\"\npublic-host = [\"a.example\", \"b.example\"]");
+    let config = with_file(&["gateway", "--control", "http://c"], &toml).unwrap().config;
+    assert_eq!(config.gateway.control_key.unwrap().to_string(), KEY);
+    assert_eq!(config.public_hosts.len(), 2);
+    for wrong in [["--control-key", "nodekey:00"], ["--public-host", "https://a.example"]] {
+        let given = ["gateway", "--control", "http://c", wrong[0], wrong[1]];
+        assert!(matches!(read(&given), Err(OptionsError::Arguments(_))), "{wrong:?}");
+    }
 }

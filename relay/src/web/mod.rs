@@ -44,13 +44,20 @@ const MAX_AGE: Duration = Duration::from_secs(600);
 struct TakenOver;
 
 /// Serves one connection until it ends, or changes its protocol and becomes what is returned.
-pub(crate) async fn serve(shared: &Arc<Shared>, socket: Socket, peer: SocketAddr) -> Option<Changed> {
+///
+/// `loopback` tells that its listener is on loopback.
+pub(crate) async fn serve(
+    shared: &Arc<Shared>,
+    socket: Socket,
+    peer: SocketAddr,
+    loopback: bool,
+) -> Option<Changed> {
     let slot: Arc<Mutex<Option<Takeover>>> = Arc::default();
     let is_tls = socket.is_tls();
     let service = hyper::service::service_fn(|request: Request<Incoming>| {
         let (shared, slot) = (Arc::clone(shared), Arc::clone(&slot));
         let answer = async move {
-            match route::route(&shared, request, peer, is_tls).await {
+            match route::route(&shared, request, peer, is_tls, loopback).await {
                 Ok(answer) => Ok(answer),
                 Err(takeover) => {
                     *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(takeover);

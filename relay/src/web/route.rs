@@ -16,6 +16,9 @@ use crate::websocket::{accept_key, offers, wants_websocket};
 
 /// Where the gateway's relays are, each under its region.
 const GATEWAY_DERP: &str = "/gateway/derp/";
+/// What a request is told that asks for this server by a name of which it does not know.
+const UNKNOWN_HOST: &str =
+    "this server answers to the names of its machine, and to those that --public-host gives";
 /// The longest challenge that is answered (Tailscale `cmd/derper`).
 const MAX_CHALLENGE: usize = 64;
 
@@ -25,9 +28,13 @@ pub(super) async fn route<B>(
     request: Request<B>,
     peer: SocketAddr,
     is_tls: bool,
+    loopback: bool,
 ) -> Result<Answer, Takeover> {
     shared.metrics.requests.add(1);
     tracing::trace!(%peer, method = %request.method(), path = ?request.uri().path(), is_tls, "request");
+    if !is_tls && shared.hosts.are_checked(loopback) && !shared.hosts.allow(request.headers()) {
+        return Ok(text(StatusCode::MISDIRECTED_REQUEST, UNKNOWN_HOST));
+    }
     let path = request.uri().path();
     let gateway = Some(&shared.gateway).filter(|gateway| !gateway.is_empty());
     match (path, gateway) {
