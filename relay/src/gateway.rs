@@ -1,7 +1,8 @@
 //! The gateway: what lets a browser reach a control server or a relay that it could not reach by itself.
 //!
-//! It carries bytes and nothing else. Noise and WireGuard stay end to end; the gateway sees neither keys nor
-//! plaintext, and connects only to the servers that its configuration names.
+//! It carries bytes and nothing else, and connects only to the servers that its configuration names. WireGuard stays end
+//! to end, and Noise does towards clients that know the control server's key from elsewhere: who asks this server for
+//! `/key` takes its word for who the control server is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +11,9 @@ use bytes::Bytes;
 use http::request::Builder;
 use http::{Method, Request, StatusCode, header};
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::idle::IdleTimeout;
+use crate::idle::{self, Patience};
 use crate::link::Link;
 use crate::metrics::Metrics;
 use crate::origin::AllowedOrigins;
@@ -28,9 +29,9 @@ const MAX_HANDSHAKE: usize = 1024;
 const MAX_KEY: usize = 64 << 10;
 /// How much is read at once in each direction of a connection that is carried.
 const BUFFER: usize = 16 << 10;
-/// How long a connection may be silent in both directions. Control servers and relays both send something each
-/// minute.
-const IDLE: Duration = Duration::from_secs(180);
+/// How long a connection may be silent in both directions: control servers and relays both send something each
+/// minute. Neither protocol goes on when one direction is done, so that only what is on its way is waited for then.
+const PATIENCE: Patience = Patience { idle: Duration::from_secs(180), half: Duration::from_secs(10) };
 
 /// Where the gateway leads.
 #[derive(Debug)]
@@ -149,7 +150,7 @@ impl Gateway {
         error
     }
 
-    /// Carries bytes both ways until both ends are done, one fails, nothing comes for long, or `closing` is ready.
+    /// Carries bytes both ways until both ends are done, one fails or keeps the other waiting, or `closing` is ready.
     pub(crate) async fn carry<S>(
         self: Arc<Self>,
         mut client: Link<S>,
@@ -161,12 +162,10 @@ impl Gateway {
     {
         self.metrics.gateway_open.add(1);
         self.metrics.gateway_total.add(1);
-        let mut upstream = IdleTimeout::new(upstream, IDLE);
         let result = tokio::select! {
-            result = copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER) => Some(result),
+            result = idle::carry(&mut client, upstream, BUFFER, PATIENCE) => Some(result),
             () = closing => None,
         };
-        drop(upstream);
         self.metrics.gateway_open.sub(1);
         match result {
             Some(Ok((up, down))) => tracing::debug!(what, up, down, "gateway: connection ended"),

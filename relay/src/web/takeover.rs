@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt as _;
+use tokio::time::timeout;
 
+use super::END_TIMEOUT;
 use crate::derp;
 use crate::gateway::{CONTROL_PROTOCOL, Gateway};
 use crate::link::Link;
@@ -51,11 +53,18 @@ impl Changed {
     /// itself that the process goes down; the gateway's connections end when `closing` is ready.
     pub(crate) async fn run(self, closing: impl Future<Output = ()>) {
         let Self { takeover, mut socket, early, peer } = self;
-        if let Some(head) = takeover.answer()
-            && let Err(error) = socket.write_all(head.as_bytes()).await
-        {
-            tracing::debug!(%peer, %error, "connection failed before its upgrade");
-            return;
+        if let Some(head) = takeover.answer() {
+            match timeout(END_TIMEOUT, socket.write_all(head.as_bytes())).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::debug!(%peer, %error, "connection failed before its upgrade");
+                    return;
+                }
+                Err(_) => {
+                    tracing::debug!(%peer, "connection dropped: its client did not read that it was upgraded");
+                    return;
+                }
+            }
         }
         let origin = |transport| derp::Origin { ip: peer.ip().to_canonical(), transport };
         match takeover {
