@@ -1,6 +1,6 @@
 //! A machine as the page lists it: `Machine` of `www/src/dayfly.ts`.
 
-use dayfly_node::{NetMap, Peer};
+use dayfly_node::{NetMap, Peer, Remote};
 use dayfly_platform::time::unix_now;
 use dayfly_wire::control::Timestamp;
 
@@ -59,13 +59,14 @@ pub fn this_machine(map: &NetMap) -> Option<Machine> {
     Some(Machine::new(&map.self_node()?, control_time(map)))
 }
 
-/// The host keys that the machine `host` publishes, as lines of `authorized_keys`; none for a machine behind a subnet
-/// router, whose keys are another's.
+/// The host keys that the machine at the other end of a connection publishes, as lines of `authorized_keys`; none for a
+/// machine behind a subnet router, whose keys are another's. `None` where the peer that was dialled is not at that
+/// address any more: then nothing is known, not even that it publishes no keys.
 #[must_use]
-pub fn host_keys(map: &NetMap, host: &str) -> Vec<String> {
-    let Ok(target) = map.resolve(host) else { return Vec::new() };
-    let peer = map.peer(target.peer).filter(|peer| peer.addresses().any(|own| own == target.address));
-    peer.map_or_else(Vec::new, |peer| peer.ssh_host_keys().to_vec())
+pub fn host_keys(map: &NetMap, remote: &Remote) -> Option<Vec<String>> {
+    let peer = remote.peer(map)?;
+    let is_itself = peer.addresses().any(|own| own == remote.address);
+    Some(if is_itself { peer.ssh_host_keys().to_vec() } else { Vec::new() })
 }
 
 fn control_time(map: &NetMap) -> Timestamp {
@@ -76,6 +77,7 @@ fn control_time(map: &NetMap) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use dayfly_wire::control::{MapResponse, from_json};
+    use dayfly_wire::key::NodePublic;
 
     use super::*;
 
@@ -117,11 +119,58 @@ mod tests {
         assert_eq!(this_machine(&NetMap::new()), None);
     }
 
+    /// A connection to what has this address, made by the peer with this node key.
+    fn remote(address: &str, key: u8) -> Remote {
+        let address = address.parse().unwrap();
+        Remote { address, key: NodePublic::from_bytes([key; 32]) }
+    }
+
+    fn change(map: &mut NetMap, json: &str) {
+        let message: MapResponse = from_json(json.as_bytes()).unwrap();
+        let _ = map.apply(message, false, Timestamp::from_unix(1_790_000_000));
+    }
+
     #[test]
     fn a_routers_host_keys_are_not_those_of_what_is_behind_it() {
-        assert_eq!(host_keys(&map(), "web"), ["ssh-ed25519 AAAA"]);
-        assert_eq!(host_keys(&map(), "fd7a::3").len(), 1);
-        assert!(host_keys(&map(), "10.1.2.3").is_empty());
-        assert!(host_keys(&map(), "nobody").is_empty());
+        let keys = Some(vec!["ssh-ed25519 AAAA".to_owned()]);
+        assert_eq!(host_keys(&map(), &remote("100.64.0.3", 0x33)), keys);
+        assert_eq!(host_keys(&map(), &remote("fd7a::3", 0x33)), keys);
+        assert_eq!(host_keys(&map(), &remote("10.1.2.3", 0x33)), Some(Vec::new()));
+        assert_eq!(host_keys(&map(), &remote("100.64.0.2", 0x22)), Some(Vec::new()));
+    }
+
+    #[test]
+    fn what_left_the_tailnet_or_moved_in_it_is_not_taken_for_a_machine_without_host_keys() {
+        let dialled = remote("100.64.0.3", 0x33);
+        let mut gone = map();
+        change(&mut gone, r#"{ "PeersRemoved": [3] }"#);
+        assert_eq!(host_keys(&gone, &dialled), None);
+
+        // Another machine has got its name and its address.
+        let mut moved = map();
+        change(
+            &mut moved,
+            r#"{ "PeersRemoved": [3], "PeersChanged": [{ "ID": 4, "Name": "web.net.test.", "User": 1,
+                "Key": "nodekey:4444444444444444444444444444444444444444444444444444444444444444",
+                "Addresses": ["100.64.0.3/32"] }] }"#,
+        );
+        assert_eq!(host_keys(&moved, &dialled), None);
+        assert_eq!(host_keys(&moved, &remote("100.64.0.3", 0x44)), Some(Vec::new()));
+    }
+
+    #[test]
+    fn a_name_that_goes_to_another_machine_leaves_the_host_keys_of_a_connection() {
+        let mut renamed = map();
+        change(
+            &mut renamed,
+            r#"{ "PeersChanged": [
+                { "ID": 3, "Name": "old.net.test.", "User": 2, "Addresses": ["100.64.0.3/32"],
+                  "Key": "nodekey:3333333333333333333333333333333333333333333333333333333333333333",
+                  "Hostinfo": { "sshHostKeys": ["ssh-ed25519 BBBB"] } },
+                { "ID": 2, "Name": "web.net.test.", "User": 1, "Addresses": ["100.64.0.2/32"],
+                  "Key": "nodekey:2222222222222222222222222222222222222222222222222222222222222222" }] }"#,
+        );
+        let keys = Some(vec!["ssh-ed25519 BBBB".to_owned()]);
+        assert_eq!(host_keys(&renamed, &remote("100.64.0.3", 0x33)), keys);
     }
 }

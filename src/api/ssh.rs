@@ -9,7 +9,7 @@ use super::objects;
 use super::prompts::{PagePrompts, Prompts};
 use crate::js;
 use crate::machine::host_keys;
-use crate::problem::{Problem, of_connect, of_open, of_tcp};
+use crate::problem::{Problem, of_connect, of_move, of_open, of_tcp};
 
 /// Where SSH servers listen.
 const PORT: u16 = 22;
@@ -66,7 +66,7 @@ impl SshOptions {
             session => session,
         };
         let session = session.map_err(|error| match error {
-            ConnectProblem::Tcp(problem) => problem,
+            ConnectProblem::Told(problem) => problem,
             ConnectProblem::Ssh(error) => of_connect(&error, &self.host, &self.user),
         })?;
         self.step("shell");
@@ -86,10 +86,13 @@ impl SshOptions {
             });
         };
         let stream = node.connect(&self.host, PORT, progress).await;
-        let stream = stream.map_err(|error| ConnectProblem::Tcp(of_tcp(&error)))?;
+        let stream = stream.map_err(|error| ConnectProblem::Told(of_tcp(&error)))?;
         self.step("ssh");
         let mut options = Options::new(self.user.as_str(), self.host.as_str());
-        options.known_host_keys = node.with_netmap(|map| host_keys(map, &self.host));
+        // Of what was connected to, whatever the name means by now.
+        let remote = stream.remote();
+        let keys = node.with_netmap(|map| host_keys(map, &remote));
+        options.known_host_keys = keys.ok_or_else(|| ConnectProblem::Told(of_move(&self.host)))?;
         options.offer = offer;
         let mut prompts = PagePrompts::new(self.prompts.clone(), self.on_event.clone());
         dayfly_ssh::connect(stream, options, &mut prompts).await.map_err(ConnectProblem::Ssh)
@@ -97,7 +100,7 @@ impl SshOptions {
 }
 
 enum ConnectProblem {
-    Tcp(Problem),
+    Told(Problem),
     Ssh(ConnectError),
 }
 

@@ -5,7 +5,7 @@ mod ssh;
 mod tcp;
 
 pub use control::{NO_CORS, of_control, of_relay};
-pub use ssh::{of_connect, of_disconnect, of_open};
+pub use ssh::{of_cancel, of_connect, of_disconnect, of_full_input, of_move, of_open};
 pub use tcp::of_tcp;
 
 /// A failure as a person is told of it: `DayflyError` of `www/src/dayfly.ts`.

@@ -138,6 +138,40 @@ fn exhausted(banner: &str, methods: &[Method], attempts: u32, host: &str, user: 
     )
 }
 
+/// The peer that was connected to is not the one any more that packets for `host` go to, so which host keys are right
+/// for it is not known.
+#[must_use]
+pub fn of_move(host: &str) -> Problem {
+    Problem::new(
+        "host-key",
+        format!("{host} is another machine than a moment ago, or none."),
+        "the tailnet changed while it was being connected to",
+        "Look at the list of machines, and connect again.",
+    )
+}
+
+/// The page does not want the shell any more that it asked for.
+#[must_use]
+pub fn of_cancel(host: &str) -> Problem {
+    Problem::new(
+        "ssh",
+        format!("Connecting to {host} was cancelled."),
+        "the page gave it up",
+        "Connect again if you want to.",
+    )
+}
+
+/// More input waits for a shell than is kept.
+#[must_use]
+pub fn of_full_input(host: &str) -> Problem {
+    Problem::new(
+        "shell",
+        format!("{host} is behind: what you typed or pasted last was not sent."),
+        "earlier input still waits to be sent",
+        "Wait until it has been, then type or paste it again.",
+    )
+}
+
 /// Why no shell was started in a session.
 #[must_use]
 pub fn of_open(error: &OpenError, host: &str, user: &str) -> Problem {

@@ -228,15 +228,14 @@ impl NativeNode {
         self.block_on(self.node.connect(host, port, |_| {}))
     }
 
-    /// Logs in by Tailscale SSH, as nobody in particular and without any credential. The host keys of `host` are those
-    /// that its peer publishes.
+    /// Logs in by Tailscale SSH, as nobody in particular and without any credential. Its host keys are those that the
+    /// machine publishes which was connected to.
     pub fn ssh(&self, host: &str, user: &str) -> Result<Session> {
         let stream = self.connect(host, SSH)?.with_context(|| format!("connecting to {host}"))?;
         let mut options = dayfly_ssh::Options::new(user, host);
-        options.known_host_keys = self.node.with_netmap(|map| {
-            let peer = map.resolve(host).ok().and_then(|target| map.peer(target.peer));
-            peer.map(|peer| peer.ssh_host_keys().to_vec()).unwrap_or_default()
-        });
+        let remote = stream.remote();
+        let keys = self.node.with_netmap(|map| remote.peer(map).map(|peer| peer.ssh_host_keys().to_vec()));
+        options.known_host_keys = keys.with_context(|| format!("{host} is another machine now"))?;
         let session = self.block_on(dayfly_ssh::connect(stream, options, &mut Unattended))?;
         session.with_context(|| format!("logging in on {host}"))
     }

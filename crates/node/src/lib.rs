@@ -14,6 +14,6 @@ pub use control::{ControlError, Registered};
 pub use dial::{DerpAddress, DialError, Dialer};
 pub use netmap::{Changes, NetMap, Peer, ResolveError, Target};
 pub use node::{
-    ConnectStep, Node, NodeEvent, NodeOptions, NodeStatus, PeerStatus, RelayState, RelayStatus, TcpError,
-    TcpStream,
+    ConnectStep, Node, NodeEvent, NodeOptions, NodeStatus, PeerStatus, RelayState, RelayStatus, Remote,
+    TcpError, TcpStream,
 };

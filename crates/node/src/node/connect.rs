@@ -10,7 +10,7 @@ use dayfly_wire::control::Timestamp;
 use dayfly_wire::key::NodePublic;
 
 use super::shared::Shared;
-use super::{ConnectStep, TcpError, TcpStream};
+use super::{ConnectStep, Remote, TcpError, TcpStream};
 use crate::tunnel::{TcpFault, Tunnel};
 
 /// Time for each step.
@@ -83,7 +83,8 @@ pub(super) async fn connect(
         tunnel.connect_peer(&target.key, now);
         tunnel.connect_tcp(target.address, port, now)
     });
-    let stream = TcpStream::new(Arc::clone(shared), handle.ok_or(TcpError::Ended)?);
+    let remote = Remote { address: target.address, key: target.key };
+    let stream = TcpStream::new(Arc::clone(shared), handle.ok_or(TcpError::Ended)?, remote);
     let start = clock.now();
     let mut progress = Progress { step: ConnectStep::Relay, since: start };
     tell(ConnectStep::Relay);

@@ -30,7 +30,7 @@ use shared::Shared;
 
 pub use error::TcpError;
 pub use status::{NodeStatus, PeerStatus, RelayStatus};
-pub use stream::TcpStream;
+pub use stream::{Remote, TcpStream};
 
 /// Events that wait for their reader; then the node takes in no more of the coordination server's messages.
 const EVENT_QUEUE: usize = 64;

@@ -1,25 +1,53 @@
 //! An open TCP connection.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use dayfly_wire::key::NodePublic;
 use smoltcp::iface::SocketHandle;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::shared::Shared;
+use crate::netmap::{NetMap, Peer};
 use crate::tunnel::TcpFault;
+
+/// What a connection was made to. A name may mean another machine a moment later, when the map of the tailnet changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// The address that was dialled.
+    pub address: IpAddr,
+    /// Node key of the peer that it is, or that routes to it.
+    pub key: NodePublic,
+}
+
+impl Remote {
+    /// The peer at the other end as `map` describes it now; `None` when what is sent to the address goes to no peer any
+    /// more, or to another.
+    #[must_use]
+    pub fn peer<'a>(&self, map: &'a NetMap) -> Option<Peer<'a>> {
+        map.route(self.address).filter(|peer| peer.key() == self.key)
+    }
+}
 
 /// A TCP connection to a peer. Shutting it down sends FIN; dropping it closes it.
 pub struct TcpStream {
     shared: Arc<Shared>,
     handle: SocketHandle,
+    remote: Remote,
 }
 
 impl TcpStream {
-    pub(super) fn new(shared: Arc<Shared>, handle: SocketHandle) -> Self {
-        Self { shared, handle }
+    pub(super) fn new(shared: Arc<Shared>, handle: SocketHandle, remote: Remote) -> Self {
+        Self { shared, handle, remote }
+    }
+
+    /// The other end.
+    #[must_use]
+    pub fn remote(&self) -> Remote {
+        self.remote
     }
 
     pub(super) fn handle(&self) -> SocketHandle {

@@ -2,6 +2,7 @@
 //! happen.
 
 use std::collections::{HashMap, HashSet};
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -232,7 +233,9 @@ impl Member {
     fn listen(&self) -> TcpStream {
         let shared = &self.node.inner.shared;
         let handle = shared.with(|tunnel, _| tunnel.listen(PORT));
-        TcpStream::new(Arc::clone(shared), handle)
+        // Who connects is not known yet.
+        let remote = Remote { address: Ipv4Addr::UNSPECIFIED.into(), key: self.key };
+        TcpStream::new(Arc::clone(shared), handle, remote)
     }
 }
 
@@ -301,6 +304,42 @@ async fn two_nodes_connect_by_name_each_at_home_in_another_region() {
         client.shutdown().await.unwrap();
         assert_eq!(server.read(&mut [0; 8]).await.unwrap(), 0);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_connection_is_closed_at_the_other_end() {
+    let relays = Relays::default();
+    let [near, far] = pair(&relays, [1, 1]).await;
+    let mut server = far.listen();
+    let mut client = near.node.connect("node1", PORT, |_| {}).await.unwrap();
+    // Something comes that is never read.
+    exchange(&mut client, &mut server, b"there").await;
+    server.write_all(b"unread").await.unwrap();
+    drop(client);
+    assert_eq!(server.read(&mut [0; 8]).await.unwrap(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_knows_what_it_was_made_to_whatever_its_name_means_later() {
+    let relays = Relays::default();
+    let [mut near, far] = pair(&relays, [1, 1]).await;
+    let _server = far.listen();
+    let client = near.node.connect("node1", PORT, |_| {}).await.unwrap();
+    let remote = client.remote();
+    let dialled = far.entry(1, 1);
+    assert_eq!((remote.key, remote.address), (far.key, dialled.addresses[0].address()));
+
+    let other = MapNode { id: 9, key: NodePublic::from_bytes([9; 32]), ..dialled.clone() };
+    let other = MapNode { addresses: Vec::new(), allowed_ips: None, ..other };
+    let renamed = MapNode { name: "renamed.tail.test.".to_owned(), ..dialled.clone() };
+    near.send(&MapResponse { peers_changed: vec![renamed, other], ..MapResponse::default() });
+    near.event(|event| matches!(event, NodeEvent::MapChanged).then_some(())).await;
+    let name = near.node.with_netmap(|map| remote.peer(map).map(|peer| peer.short_name().to_owned()));
+    assert_eq!(name.as_deref(), Some("renamed"));
+
+    near.send(&MapResponse { peers_removed: vec![dialled.id], ..MapResponse::default() });
+    near.event(|event| matches!(event, NodeEvent::MapChanged).then_some(())).await;
+    assert!(near.node.with_netmap(|map| remote.peer(map).is_none()));
 }
 
 #[tokio::test(start_paused = true)]
