@@ -1,5 +1,6 @@
 //! What the module exports: `Engine` of `www/src/dayfly.ts`.
 
+mod abort;
 mod objects;
 mod options;
 mod panic;

@@ -4,12 +4,14 @@ use dayfly_node::{ConnectStep, Node};
 use dayfly_ssh::{ConnectError, Offer, Options, Pty, Session};
 use js_sys::Function;
 use wasm_bindgen::{JsCast as _, JsValue};
+use web_sys::AbortSignal;
 
+use super::abort::aborted;
 use super::objects;
 use super::prompts::{PagePrompts, Prompts};
 use crate::js;
 use crate::machine::host_keys;
-use crate::problem::{Problem, of_connect, of_move, of_open, of_tcp};
+use crate::problem::{Problem, of_cancel, of_connect, of_move, of_open, of_tcp};
 
 /// Where SSH servers listen.
 const PORT: u16 = 22;
@@ -25,6 +27,8 @@ pub(super) struct SshOptions {
     pty: Pty,
     prompts: Prompts,
     on_event: Function,
+    /// Aborted when nobody wants the shell any more.
+    signal: Option<AbortSignal>,
 }
 
 /// A session with its one shell.
@@ -49,15 +53,31 @@ impl SshOptions {
         }
         let on_event =
             js::get(given, "onEvent").dyn_into().map_err(|_| bad("onEvent is no function.", "onEvent"))?;
-        Ok(Self { host, user, pty, prompts: js::get(given, "prompts").unchecked_into(), on_event })
+        let signal = match js::get(given, "signal") {
+            none if none.is_undefined() => None,
+            signal => Some(signal.dyn_into().map_err(|_| bad("signal is no AbortSignal.", "signal"))?),
+        };
+        let prompts = js::get(given, "prompts").unchecked_into();
+        Ok(Self { host, user, pty, prompts, on_event, signal })
     }
 
     fn step(&self, step: &str) {
         let _ = self.on_event.call1(&JsValue::UNDEFINED, &objects::step(step));
     }
 
-    /// Connects, logs in and starts a shell.
-    pub(super) async fn open(self, node: &Node) -> Result<Started, Problem> {
+    /// Connects, logs in and starts a shell. When the page's signal is aborted the attempt is dropped where it is, which
+    /// closes its connection.
+    pub(super) async fn open(mut self, node: &Node) -> Result<Started, Problem> {
+        let cancel = of_cancel(&self.host);
+        let cancelled = aborted(self.signal.take());
+        tokio::select! {
+            biased;
+            () = cancelled => Err(cancel),
+            started = self.start(node) => started,
+        }
+    }
+
+    async fn start(self, node: &Node) -> Result<Started, Problem> {
         let session = match self.session(node, Offer::Modern).await {
             // Servers from before December 2023 get by with other ciphers.
             Err(ConnectProblem::Ssh(ConnectError::NoStrictKex { .. })) => {

@@ -2,11 +2,17 @@
 
 mod support;
 
+use std::future::pending;
+use std::sync::Arc;
+
+use dayfly_platform::BoxFuture;
 use dayfly_ssh::{
-    ConnectError, Disconnect, Method, Offer, Options, Pty, Session, ShellEvent, Signal, Unattended,
-    WriteError,
+    ConnectError, Disconnect, HostKey, HostKeyAnswer, Interaction, KeyboardInteractive, Method, Offer,
+    Options, PasswordRequest, PrivateKey, PrivateKeyRequest, Pty, Secret, Session, ShellEvent, Signal,
+    Unattended, WriteError,
 };
 use support::{Person, Sshd, collect, read_until, user, within};
+use tokio::sync::Notify;
 
 async fn connect(sshd: &Sshd, options: Options, person: &mut Person) -> Result<Session, ConnectError> {
     let result = within(dayfly_ssh::connect(sshd.dial().await, options, person)).await;
@@ -252,6 +258,60 @@ async fn an_unknown_host_key_is_asked_about() {
     person.accepts_host_key = true;
     let session = connect(&sshd, options, &mut person).await.unwrap();
     assert_eq!(session.peer().host_key.as_ref(), Some(&got));
+}
+
+/// Somebody who is asked and never answers.
+#[derive(Default)]
+struct Undecided(Arc<Notify>);
+
+impl Undecided {
+    fn wait<T: Send + 'static>(&self) -> BoxFuture<T> {
+        self.0.notify_one();
+        Box::pin(pending())
+    }
+}
+
+impl Interaction for Undecided {
+    fn banner(&mut self, _: String) {}
+
+    fn unknown_host_key(&mut self, _: HostKey) -> BoxFuture<HostKeyAnswer> {
+        self.wait()
+    }
+
+    fn private_key(&mut self, _: PrivateKeyRequest) -> BoxFuture<Option<PrivateKey>> {
+        self.wait()
+    }
+
+    fn keyboard_interactive(&mut self, _: KeyboardInteractive) -> BoxFuture<Option<Vec<Secret>>> {
+        self.wait()
+    }
+
+    fn password(&mut self, _: PasswordRequest) -> BoxFuture<Option<Secret>> {
+        self.wait()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_an_attempt_closes_its_connection() {
+    for knows_host in [false, true] {
+        let sshd = Sshd::new();
+        let mut options = sshd.options();
+        if !knows_host {
+            options.known_host_keys.clear();
+        }
+        let mut undecided = Undecided::default();
+        let asked = Arc::clone(&undecided.0);
+        let stream = sshd.dial().await;
+        within(async {
+            tokio::select! {
+                () = asked.notified() => {}
+                result = dayfly_ssh::connect(stream, options, &mut undecided) => panic!("{result:?}"),
+            }
+        })
+        .await;
+        support::until("the server is rid of the connection", || sshd.log().contains("onnection closed"))
+            .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
