@@ -18,6 +18,13 @@ pub(super) fn problem(problem: &Problem) -> JsValue {
     ])
 }
 
+/// A `DayflyError` as an event: a `TailnetEvent`, or a `ShellEvent`.
+pub(super) fn problem_event(told: &Problem) -> JsValue {
+    let event = problem(told);
+    js::set(&event, "type", &"error".into());
+    event
+}
+
 /// A `TailnetEvent`.
 pub(super) fn event(told: &Told) -> JsValue {
     let of = |kind: &str| js::object([("type", kind.into())]);
@@ -42,11 +49,7 @@ pub(super) fn event(told: &Told) -> JsValue {
             js::set(&event, "state", &(*state).into());
             event
         }
-        Told::Problem(told) => {
-            let event = problem(told);
-            js::set(&event, "type", &"error".into());
-            event
-        }
+        Told::Problem(told) => problem_event(told),
     }
 }
 

@@ -18,7 +18,7 @@ use wasm_bindgen_futures::future_to_promise;
 use super::objects;
 use super::ssh::Started;
 use crate::js;
-use crate::problem::of_disconnect;
+use crate::problem::{of_disconnect, of_full_input};
 use crate::term::{InputQueue, TerminalEvent, TerminalInput, TerminalPort, TerminalSink};
 
 /// How long a server may take to answer the end of a shell.
@@ -93,9 +93,14 @@ struct Ending {
 impl Shell {
     /// A handle to a shell, and what else can end it.
     pub(super) fn new(started: Started) -> (Self, Rc<Link>) {
+        let (host, on_event) = (started.host.clone(), started.on_event);
+        let input = InputQueue::new(move || {
+            // A listener that throws is the page's own matter.
+            let _ = on_event.call1(&JsValue::UNDEFINED, &objects::problem_event(&of_full_input(&host)));
+        });
         let link = Rc::new(Link {
             host: started.host,
-            input: InputQueue::default(),
+            input,
             output: RefCell::default(),
             attached: Notify::new(),
             terminal: RefCell::default(),
@@ -125,9 +130,9 @@ impl Shell {
     /// Send input. Text goes as UTF-8.
     pub fn write(&self, data: &JsValue) {
         if let Some(text) = data.as_string() {
-            self.link.input.write(text.into_bytes());
+            self.link.input.write(text.into_bytes().into());
         } else if let Some(bytes) = data.dyn_ref::<Uint8Array>() {
-            self.link.input.write(bytes.to_vec());
+            self.link.input.write(bytes.to_vec().into());
         }
     }
 
@@ -224,7 +229,7 @@ async fn carry_output(link: &Link, reader: &mut ShellReader, ending: &mut Ending
 async fn carry_input(link: &Link, writer: &ShellWriter) {
     loop {
         let sent = match link.input.next().await {
-            TerminalEvent::Data(bytes) => writer.write(&bytes).await,
+            TerminalEvent::Data(bytes) => writer.write_owned(bytes).await,
             TerminalEvent::Resize { cols, rows } => {
                 link.size.set((cols, rows));
                 writer.resize(cols, rows, 0, 0).await

@@ -38,6 +38,7 @@ pub(super) struct Started {
     pub(super) host: String,
     pub(super) columns: u32,
     pub(super) rows: u32,
+    pub(super) on_event: Function,
 }
 
 impl SshOptions {
@@ -92,7 +93,10 @@ impl SshOptions {
         self.step("shell");
         let (columns, rows) = (self.pty.columns, self.pty.rows);
         match session.shell(self.pty).await {
-            Ok(shell) => Ok(Started { session, shell, host: self.host, columns, rows }),
+            Ok(shell) => {
+                let (host, on_event) = (self.host, self.on_event);
+                Ok(Started { session, shell, host, columns, rows, on_event })
+            }
             Err(error) => Err(of_open(&error, &self.host, &self.user)),
         }
     }

@@ -311,6 +311,7 @@ export class App {
         prompts: promptsOf(session, (text) => this.showBanner(session, text)),
         onEvent: (event) => {
           if (event.type === "step") session.steps.begin(event.step);
+          else notice(event.what);
         },
       });
       if (session.state !== "connecting" || attempt !== this.attempt) return shell.close();

@@ -113,7 +113,9 @@ export interface SshOptions {
 
 export type ShellEvent =
   /** What begins now. */
-  { type: "step"; step: string };
+  | { type: "step"; step: string }
+  /** Something failed, and the shell goes on: input was dropped, since too much waited to be sent. */
+  | ({ type: "error" } & DayflyError);
 
 /** What the SSH client asks a person. Each answer may take as long as it takes. */
 export interface Prompts {
@@ -147,7 +149,7 @@ export interface PrivateKey {
 
 /** A running shell. */
 export interface Shell {
-  /** Send input. Text goes as UTF-8. */
+  /** Send input. Text goes as UTF-8. What the machine is too far behind for is dropped as a whole, and told to `onEvent`. */
   write(data: Uint8Array | string): void;
   resize(cols: number, rows: number): void;
   /** Connect a terminal both ways, with back-pressure by its write callback. */

@@ -294,7 +294,8 @@ async fn questions(
         }
         // The server expects as many answers as it asked questions, and has to be answered before anything else.
         answers.resize_with(count, Secret::default);
-        let answers = answers.iter().map(|answer| answer.to_string()).collect();
+        // Moved, not copied: `russh` does not wipe what it is given here.
+        let answers = answers.iter_mut().map(|answer| mem::take(&mut **answer)).collect();
         response = request(driver, handle.authenticate_keyboard_interactive_respond(answers)).await?;
     }
     Err(ConnectError::AuthExhausted {

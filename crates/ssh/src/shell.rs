@@ -113,11 +113,19 @@ impl ShellWriter {
     /// # Errors
     /// When the program or the session has ended. Part of the input may have been sent.
     pub async fn write(&self, input: &[u8]) -> Result<(), WriteError> {
+        self.write_owned(Zeroizing::new(input.to_vec())).await
+    }
+
+    /// The same without a copy: `input` is wiped when it has been encrypted, or could not be sent.
+    ///
+    /// # Errors
+    /// As [`ShellWriter::write`].
+    pub async fn write_owned(&self, input: Zeroizing<Vec<u8>>) -> Result<(), WriteError> {
         if input.is_empty() {
             return Ok(());
         }
         let (taken, all_taken) = oneshot::channel();
-        let input = Input { bytes: Zeroizing::new(input.to_vec()), _taken: taken };
+        let input = Input { bytes: input, _taken: taken };
         let sent = self.channel.data_bytes(Bytes::from_owner(input));
         self.send(async {
             sent.await?;

@@ -180,6 +180,16 @@ test("a program's offer for the clipboard waits for consent", async () => {
   assert.match(await text(), /web-1 wants to put 7 characters on your clipboard/);
 });
 
+test("input that is dropped is told, and the shell goes on", async () => {
+  await shell();
+  await type("behind\r");
+  await browser.find(".notice");
+  assert.match(await text(), /web-1 is behind/);
+  await type("still here\r");
+  await see("still here: command not found");
+  assert.equal(await browser.run("return document.body.dataset.state"), "terminal");
+});
+
 test("titles are text", async () => {
   await shell();
   await type("raw \\u001b]0;<img src=x onerror=alert(1)>\\u202e\\u0007\r");

@@ -227,6 +227,7 @@ class MockShell implements Shell {
     this.stop = false;
     if (name === "exit") this.finish({ status: Number(argument || 0) });
     else if (name === "lost") this.finish({ error: { step: "tcp", what: "The connection to the machine was lost.", seen: "no answer for 60 s", todo: "Connect again." } });
+    else if (name === "behind") this.options.onEvent({ type: "error", step: "shell", what: `${this.options.host} is behind.`, seen: "", todo: "" });
     else if (name === "flood") await this.flood(Number(argument) * 1024 * 1024);
     else if (name === "raw") await this.print(JSON.parse(`"${line.slice(4)}"`) as string);
     else if (name === "show") await this.print(SHOW);
