@@ -25,12 +25,15 @@ async fn flooded(sshd: &Sshd, session: &Session) -> Shell {
 async fn output_is_gathered_into_one_piece_until_no_more_comes() {
     let sshd = Sshd::new();
     let session = sshd.session().await;
-    let mut shell = within(session.exec("printf 12345; read line; printf 67890", None)).await.unwrap();
+    // It waits before its end, too: sshd may tell an exit status before the last output.
+    let command = "printf 12345; read line; printf 67890; read line";
+    let mut shell = within(session.exec(command, None)).await.unwrap();
     within(shell.reader.gathered(5)).await;
     let (_, sent) =
         within(async { tokio::join!(shell.reader.gathered(10), shell.writer.write(b"\n")) }).await;
     sent.unwrap();
     assert_eq!(within(shell.reader.next()).await, Some(ShellEvent::Data("1234567890".into())));
+    shell.writer.write(b"\n").await.unwrap();
     within(shell.reader.gathered(100)).await;
     assert_eq!(within(shell.reader.next()).await, Some(ShellEvent::ExitStatus(0)));
 }
