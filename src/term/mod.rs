@@ -9,8 +9,8 @@
 //! The methods come from that crate (0.1.2) as far as it can drive today's terminal. What it could not do, and what
 //! is done about it:
 //!
-//! - It binds xterm.js 4: output goes through `write(&str)` or `writeUtf8(&[u8])`. Strings can't carry what a shell
-//!   sends (UTF-8 split over packets, bytes that are no UTF-8 at all), and `writeUtf8` left xterm.js with version 5.
+//! - It binds xterm.js 4: output goes through `write(&str)` or `writeUtf8(&[u8])`. Rust's strings can't carry what a
+//!   shell sends (UTF-8 split over packets, bytes that are no UTF-8 at all), and `writeUtf8` left xterm.js with version 5.
 //!   [`bindings`] binds `write(Uint8Array, callback)` instead.
 //! - Its constructor, `Terminal::construct`, and `instanceof` import the JavaScript module `xterm`, a name that the
 //!   package has given up for `@xterm/xterm`; a page would need an inline import map for it, which a strict policy
