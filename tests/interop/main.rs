@@ -5,6 +5,7 @@ mod native_crosses_regions;
 mod native_edge_opens_connections;
 mod native_is_gone_after_logout;
 mod native_joins_headscale;
+mod native_logs_in_by_password;
 mod native_reaches_a_plain_sshd;
 mod native_reaches_tailscale_ssh;
 mod native_waits_for_a_person;

@@ -28,7 +28,7 @@ const MAX_REQUESTS: u32 = 20;
 /// Rounds of questions of one keyboard-interactive attempt.
 const MAX_ROUNDS: u32 = 16;
 /// Questions of one round.
-const MAX_PROMPTS: usize = 32;
+const MAX_PROMPTS: usize = 16;
 /// How long after a packet that answers a password neither way it is taken for a demand to change it.
 const SILENT_ANSWER: Duration = Duration::from_secs(3);
 
@@ -304,3 +304,6 @@ async fn questions(
         attempts: MAX_ROUNDS,
     })
 }
+
+#[cfg(test)]
+mod tests;
