@@ -22,6 +22,9 @@ pub struct TimestampError(String);
 /// 0001-01-01T00:00:00Z.
 const GO_ZERO_SECONDS: i64 = -62_135_596_800;
 const SECONDS_PER_DAY: i64 = 86_400;
+/// 0000-01-01T00:00:00Z and 9999-12-31T23:59:59Z: a year has four digits (RFC 3339 section 1).
+const FIRST_SECOND: i64 = -62_167_219_200;
+const LAST_SECOND: i64 = 253_402_300_799;
 
 impl Default for Timestamp {
     fn default() -> Self {
@@ -57,7 +60,8 @@ impl FromStr for Timestamp {
     }
 }
 
-/// RFC 3339 section 5.6 `date-time`; fractions beyond nanoseconds are cut off.
+/// RFC 3339 section 5.6 `date-time`; fractions beyond nanoseconds are cut off. A time whose zone moves it out of the years
+/// that can be written becomes the nearest that can.
 fn parse(text: &[u8]) -> Option<Timestamp> {
     let (date_time, rest) = text.split_at_checked(19)?;
     let separators = [date_time[4], date_time[7], date_time[13], date_time[16]];
@@ -79,7 +83,7 @@ fn parse(text: &[u8]) -> Option<Timestamp> {
     let (nanos, zone) = fraction(rest)?;
     let day_seconds = hour * 3600 + minute * 60 + second.min(59);
     let seconds = days_from_epoch(year, month, day) * SECONDS_PER_DAY + day_seconds - offset(zone)?;
-    Some(Timestamp { seconds, nanos })
+    Some(Timestamp { seconds: seconds.clamp(FIRST_SECOND, LAST_SECOND), nanos })
 }
 
 fn digits(text: &[u8]) -> Option<i64> {
@@ -210,6 +214,18 @@ mod tests {
         assert_eq!(unix("2024-02-29T12:30:15.123456789+02:00"), 1_709_202_615);
         assert_eq!(unix("2024-02-28T23:30:00-01:30"), unix("2024-02-29T01:00:00Z"));
         assert!("0001-01-01T00:00:00Z".parse::<Timestamp>().unwrap().is_zero());
+    }
+
+    #[test]
+    fn times_whose_zone_moves_them_out_of_all_years_stay_readable() {
+        for (text, written) in [
+            ("9999-12-31T23:59:59-00:01", "9999-12-31T23:59:59Z"),
+            ("0000-01-01T00:00:00+00:01", "0000-01-01T00:00:00Z"),
+        ] {
+            let time: Timestamp = text.parse().unwrap();
+            assert_eq!(time.to_string(), written);
+            assert_eq!(written.parse(), Ok(time));
+        }
     }
 
     #[test]
