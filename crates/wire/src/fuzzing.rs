@@ -2,9 +2,19 @@
 //!
 //! Each function reads its input with one parser and asserts what must hold of anything that the parser takes.
 
-use crate::control::{MapFrames, MapResponse, RegisterResponse};
+use std::sync::LazyLock;
+
+use crate::control::{EarlyPayload, MapFrames, MapResponse, RegisterResponse};
 use crate::derp::{Frame, HEADER_LEN, Receiver};
 use crate::key::{ChallengePublic, DiscoPublic, MachinePrivate, MachinePublic, NodePrivate, NodePublic};
+use crate::nacl::SharedKey;
+use crate::ts2021::{self, EarlyHeader, HandshakeError, OpenError, Transport};
+
+/// The key of whoever reads.
+static KEY: LazyLock<MachinePrivate> = LazyLock::new(|| MachinePrivate::from_bytes([7; 32]));
+static PUBLIC_KEY: LazyLock<MachinePublic> = LazyLock::new(|| KEY.public());
+/// The key of what one with [`KEY`] seals for itself. Made once, as that takes much longer than what it is used for.
+static SHARED: LazyLock<SharedKey> = LazyLock::new(|| KEY.shared(&PUBLIC_KEY));
 
 fn derp_frames(bytes: &[u8], receiver: Receiver) {
     let mut rest = bytes;
@@ -32,17 +42,39 @@ pub fn derp_server_frames(bytes: &[u8]) {
     derp_frames(bytes, Receiver::Server);
 }
 
+/// What is sealed in the two greetings of DERP, from another who has the right key.
+pub fn derp_greetings(bytes: &[u8]) {
+    let sealed = SHARED.seal(&mut Counter(1), bytes);
+    if let Ok(info) = crate::derp::open_client_info(&SHARED, &sealed) {
+        let again = serde_json::to_vec(&info).unwrap_or_default();
+        assert_eq!(serde_json::from_slice(&again).ok(), Some(info));
+    }
+    if let Ok(info) = crate::derp::open_server_info(&SHARED, &sealed) {
+        let again = serde_json::to_vec(&info).unwrap_or_default();
+        assert_eq!(serde_json::from_slice(&again).ok(), Some(info));
+    }
+}
+
 /// A disco packet, and what is inside of one.
 pub fn disco(bytes: &[u8]) {
     let envelope = crate::disco::Envelope::parse(bytes);
     assert_eq!(envelope.is_ok(), crate::disco::looks_like_disco(bytes));
-    let _ = crate::disco::Message::parse(bytes);
+    if let Ok(envelope) = envelope {
+        let _ = envelope.open(&SHARED);
+    }
+    if let Ok(message) = crate::disco::Message::parse(bytes) {
+        let sender = DiscoPublic::from_bytes(*PUBLIC_KEY.as_bytes());
+        let packet = message.seal(&sender, &SHARED, &mut Counter(1));
+        let opened = crate::disco::Envelope::parse(&packet).and_then(|envelope| envelope.open(&SHARED));
+        assert_eq!(opened, Ok(message));
+    }
 }
 
 /// A STUN request at a relay.
 pub fn stun_request(bytes: &[u8]) {
-    if crate::stun::parse_request(bytes).is_ok() {
+    if let Ok(tx_id) = crate::stun::parse_request(bytes) {
         assert!(crate::stun::looks_like_stun(bytes));
+        assert_eq!(crate::stun::parse_request(&crate::stun::request(&tx_id)), Ok(tx_id));
     }
 }
 
@@ -79,41 +111,121 @@ pub fn tsmp(bytes: &[u8]) {
 }
 
 /// What a server gets as the first message of a ts2021 connection, and a node as the answer.
+///
+/// The keys never change, so bytes that were made for them are taken: the seeds of the fuzz target are.
 pub fn ts2021_handshake(bytes: &[u8]) {
-    let key = MachinePrivate::from_bytes([7; 32]);
-    // Nobody who has not the server's key can make a message that it accepts.
-    assert!(crate::ts2021::accept(bytes, &key, &mut Counter(1)).is_err());
-    if let Ok(Some(length)) = crate::ts2021::first_frame_len(bytes) {
+    if let Ok(accepted) = ts2021::accept(bytes, &KEY, &mut Counter(1)) {
+        assert_eq!(bytes.len(), ts2021::INITIATION_LEN);
+        assert!(bytes.starts_with(&accepted.version.to_be_bytes()));
+    }
+    if let Ok(Some(length)) = ts2021::first_frame_len(bytes) {
         assert!(length >= 3);
     }
-    if let Ok((handshake, _)) = crate::ts2021::Handshake::initiate(1, &key, &key.public(), &mut Counter(2)) {
-        assert!(handshake.finish(bytes).is_err());
+    if let Ok((handshake, _)) = ts2021::Handshake::initiate(1, &KEY, &PUBLIC_KEY, &mut Counter(2)) {
+        match handshake.finish(bytes) {
+            Ok(_) => assert_eq!(bytes.len(), ts2021::RESPONSE_LEN),
+            Err(HandshakeError::Refused(text)) => assert!(text.len() <= 3 * bytes.len()),
+            Err(_) => {}
+        }
     }
-    if let Some(header) = bytes.first_chunk() {
-        let _ = crate::ts2021::parse_early_header(header);
+    if let Some(header) = bytes.first_chunk()
+        && let Ok(EarlyHeader::Present(length)) = ts2021::parse_early_header(header)
+    {
+        assert!(length <= ts2021::MAX_EARLY_PAYLOAD);
     }
 }
 
-/// A map stream, in pieces.
-pub fn map_stream(bytes: &[u8]) {
-    let mut frames = MapFrames::new();
-    for piece in bytes.chunks(7) {
-        frames.push(piece);
-        while let Ok(Some(message)) = frames.next_message() {
-            let mut again = Vec::new();
-            let _ = crate::control::write_map_frame(&message, &mut again);
+/// Opens what can be opened of `frames`: the content, and the error after it.
+fn open_records(transport: &mut Transport, frames: &mut [u8]) -> (Vec<u8>, Option<OpenError>) {
+    let (mut content, mut at) = (Vec::new(), 0);
+    loop {
+        match transport.open(&mut frames[at..]) {
+            Ok(Some(opened)) => {
+                content.extend_from_slice(opened.plaintext);
+                at += opened.consumed;
+            }
+            Ok(None) => return (content, None),
+            Err(error) => return (content, Some(error)),
         }
     }
 }
 
-/// Answers of a coordination server, as JSON: a map, a registration, a key.
+/// Records of ts2021: bytes of somebody without the keys, and the same bytes sealed but damaged on their way.
+///
+/// The first three bytes tell where and how, the rest is what is sealed.
+///
+/// # Panics
+/// Where a forgery is taken, or something else comes out than was sealed.
+pub fn ts2021_records(bytes: &[u8]) {
+    let mut node = Transport::new(&[1; 32], &[2; 32]);
+    let mut server = Transport::new(&[2; 32], &[1; 32]);
+    let (content, _) = open_records(&mut node, &mut bytes.to_vec());
+    assert!(content.is_empty());
+    let Some((&[high, low, flip], content)) = bytes.split_first_chunk() else { return };
+    let mut frames = Vec::new();
+    assert!(node.seal(content, &mut frames).is_ok());
+    let at = usize::from(u16::from_be_bytes([high, low]));
+    let damaged = frames.get_mut(at).is_some_and(|byte| {
+        *byte ^= flip;
+        flip != 0
+    });
+    let (opened, error) = open_records(&mut server, &mut frames);
+    assert!(content.starts_with(&opened));
+    // Where a length was damaged, the end may just be missing.
+    assert!(damaged || (opened.len() == content.len() && error.is_none()));
+    assert!(!damaged || opened.len() < content.len());
+    if error.is_some() {
+        let mut more = Vec::new();
+        assert!(node.seal(b"more", &mut more).is_ok());
+        assert_eq!(server.open(&mut more), Err(OpenError::Failed));
+    }
+}
+
+/// The messages that come out of a map stream before it ends or fails.
+fn map_messages<'a>(mut frames: MapFrames, pieces: impl Iterator<Item = &'a [u8]>) -> Vec<MapResponse> {
+    let mut messages = Vec::new();
+    for piece in pieces {
+        frames.push(piece);
+        loop {
+            match frames.next_message() {
+                Ok(Some(message)) => messages.push(message),
+                Ok(None) => break,
+                Err(_) => return messages,
+            }
+        }
+    }
+    messages
+}
+
+/// A map stream, in pieces: the same comes out as of the whole, compressed or not.
+pub fn map_stream(bytes: &[u8]) {
+    let read = |frames: fn() -> MapFrames| {
+        let whole = map_messages(frames(), core::iter::once(bytes));
+        assert_eq!(map_messages(frames(), bytes.chunks(7)), whole);
+        whole
+    };
+    for message in read(MapFrames::new) {
+        let mut again = Vec::new();
+        assert!(crate::control::write_map_frame(&message, &mut again).is_ok());
+    }
+    #[cfg(feature = "zstd")]
+    read(MapFrames::zstd);
+}
+
+/// Answers of a coordination server, as JSON: a map, a registration, a key, an early payload.
 pub fn control_answers(bytes: &[u8]) {
     if let Ok(message) = crate::control::from_json::<MapResponse>(bytes) {
         let again = serde_json::to_vec(&message).unwrap_or_default();
         assert_eq!(crate::control::from_json::<MapResponse>(&again).ok(), Some(message));
     }
-    let _ = crate::control::from_json::<RegisterResponse>(bytes);
-    let _ = crate::control::parse_control_key(bytes);
+    if let Ok(answer) = crate::control::from_json::<RegisterResponse>(bytes) {
+        let again = serde_json::to_vec(&answer).unwrap_or_default();
+        assert_eq!(crate::control::from_json::<RegisterResponse>(&again).ok(), Some(answer));
+    }
+    if let Ok(key) = crate::control::parse_control_key(bytes) {
+        assert!(!key.is_zero());
+    }
+    let _ = crate::control::from_json::<EarlyPayload>(bytes);
 }
 
 /// A generator that repeats itself, so that a crash can be repeated.
@@ -145,10 +257,24 @@ impl rand_core::TryCryptoRng for Counter {}
 mod tests {
     use proptest::prelude::*;
 
+    use super::*;
+
+    #[test]
+    fn the_seeds_of_a_handshake_are_of_this_one() {
+        let initiation = include_bytes!("../../../fuzz/seeds/ts2021_handshake/initiation");
+        let response = include_bytes!("../../../fuzz/seeds/ts2021_handshake/response");
+        let accepted = ts2021::accept(initiation, &KEY, &mut Counter(1)).unwrap();
+        assert_eq!(accepted.response, *response);
+        let (handshake, _) = ts2021::Handshake::initiate(1, &KEY, &PUBLIC_KEY, &mut Counter(2)).unwrap();
+        assert!(handshake.finish(response).is_ok());
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_without_harm(bytes: Vec<u8>) {
             super::ts2021_handshake(&bytes);
+            super::ts2021_records(&bytes);
+            super::derp_greetings(&bytes);
             super::map_stream(&bytes);
             super::control_answers(&bytes);
         }
@@ -159,6 +285,11 @@ mod tests {
             value in r#"null|true|-1|1e400|""|"x"|\[\]|\[null\]|\[\{\}\]|\{\}|\{"1":null\}|\{"Regions":\{"1":\{"Nodes":null\}\}\}"#,
         ) {
             super::control_answers(format!("{{\"{name}\":{value}}}").as_bytes());
+        }
+
+        #[test]
+        fn damaged_records_are_refused(at in 0..40_u8, flip: u8, content: Vec<u8>) {
+            super::ts2021_records(&[&[0, at, flip][..], &content].concat());
         }
 
         #[test]

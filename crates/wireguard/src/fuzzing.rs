@@ -1,5 +1,6 @@
-//! What the fuzz target runs on arbitrary bytes, shared with the property tests.
+//! What the fuzz targets run on arbitrary bytes, shared with the property tests.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -7,11 +8,14 @@ use rand_core::{TryCryptoRng, TryRng};
 use zeroize::Zeroizing;
 
 use crate::crypto::{mac, mac1_key};
-use crate::message::{INITIATION_LEN, MACS_LEN, RESPONSE_LEN, kind};
-use crate::{Device, Key, PeerConfig};
+use crate::message::{INITIATION_LEN, MACS_LEN, RESPONSE_LEN, TAG_LEN, kind};
+use crate::{DATA_OFFSET, Device, Key, PeerConfig, ReceiveError, Received, sealed_len};
 
 /// The sender, as the carrier names it.
 const SOURCE: Key = [3; 32];
+
+/// When everything happens.
+const NOW: Duration = Duration::from_secs(10);
 
 /// A counter: enough for keys and numbers that differ.
 struct Counter(u64);
@@ -38,8 +42,9 @@ impl TryRng for Counter {
 
 impl TryCryptoRng for Counter {}
 
-/// A device that awaits the response of one peer and has a session with another, and its numbers for the two.
-fn device(now: Duration, rng: &mut Counter) -> (Device, Vec<[u8; 4]>) {
+/// A device that awaits the response of one peer and has a session with another, that other, and the device's numbers
+/// for the two.
+fn devices(now: Duration, rng: &mut Counter) -> (Device, Device, Vec<[u8; 4]>) {
     let config = |public_key| PeerConfig { public_key, preshared_key: None, persistent_keepalive: None };
     let mut device = Device::new(Zeroizing::new([1; 32]), Duration::from_secs(1));
     let mut peer = Device::new(Zeroizing::new([2; 32]), Duration::from_secs(1));
@@ -59,7 +64,7 @@ fn device(now: Duration, rng: &mut Counter) -> (Device, Vec<[u8; 4]>) {
             let _ = device.handle(&SOURCE, &mut answer.datagram, now, rng);
         }
     }
-    (device, numbers)
+    (device, peer, numbers)
 }
 
 /// A datagram of somebody who has none of the keys: whatever it is, it is not taken.
@@ -69,9 +74,8 @@ fn device(now: Duration, rng: &mut Counter) -> (Device, Vec<[u8; 4]>) {
 /// # Panics
 /// Where a datagram is taken, or leaves a timeout that is never over.
 pub fn datagram(bytes: &[u8]) {
-    let now = Duration::from_secs(10);
-    let rng = &mut Counter(0);
-    let (mut device, numbers) = device(now, rng);
+    let (now, rng) = (NOW, &mut Counter(0));
+    let (mut device, _, numbers) = devices(now, rng);
     assert_eq!(numbers.len(), 2, "one number for each handshake");
     let mut attempts = vec![bytes.to_vec()];
     for number in numbers {
@@ -97,6 +101,52 @@ pub fn datagram(bytes: &[u8]) {
     // Nothing was moved: what was due before is due still, once.
     device.handle_timeout(now, rng);
     assert!(device.poll_timeout().is_some_and(|at| at > now));
+}
+
+thread_local! {
+    /// A device and a peer that have a session, kept because their handshake takes much longer than a packet.
+    static SESSION: RefCell<(Device, Device)> = RefCell::new({
+        let (device, peer, _) = devices(NOW, &mut Counter(0));
+        (device, peer)
+    });
+}
+
+/// What a peer with a session sends: its content is taken where it is an IP packet or empty, the same datagram is not
+/// taken again, and one that was damaged is not taken at all.
+///
+/// The first two bytes tell where and how a datagram is damaged, the rest is the content.
+///
+/// # Panics
+/// Where a datagram is taken that should not be, or the other way round.
+pub fn packet(bytes: &[u8]) {
+    let Some((&[at, flip], content)) = bytes.split_first_chunk() else { return };
+    SESSION.with_borrow_mut(|(device, peer)| packet_between(peer, device, (at, flip), content));
+}
+
+fn packet_between(peer: &mut Device, device: &mut Device, (at, flip): (u8, u8), content: &[u8]) {
+    let (now, rng) = (NOW, &mut Counter(0));
+    let (key, sender) = (device.public_key(), peer.public_key());
+    let mut datagram = vec![0; sealed_len(content.len())];
+    datagram[DATA_OFFSET..DATA_OFFSET + content.len()].copy_from_slice(content);
+    let mut padded = datagram[DATA_OFFSET..datagram.len() - TAG_LEN].to_vec();
+    assert_eq!(peer.seal(&key, &mut datagram, content.len(), now), Ok(()));
+    let mut copy = datagram.clone();
+    if let Some(byte) = copy.get_mut(usize::from(at))
+        && flip != 0
+    {
+        *byte ^= flip;
+        let taken = device.handle(&SOURCE, &mut copy, now, rng);
+        assert!(taken.is_err(), "{taken:?}");
+        copy.copy_from_slice(&datagram);
+    }
+    let packet_len = crate::packet::ip_len(&padded);
+    let expected = match packet_len.and_then(|len| padded.get_mut(..len)) {
+        Some(packet) => Ok(Received::Packet { peer: sender, packet }),
+        None if content.is_empty() => Ok(Received::Keepalive { peer: sender }),
+        None => Err(ReceiveError::NoIpPacket),
+    };
+    assert_eq!(device.handle(&SOURCE, &mut datagram, now, rng), expected);
+    assert_eq!(device.handle(&SOURCE, &mut copy, now, rng), Err(ReceiveError::Replayed));
 }
 
 #[cfg(test)]
@@ -129,6 +179,16 @@ mod tests {
         #[test]
         fn datagrams(bytes: Vec<u8>) {
             super::datagram(&bytes);
+        }
+
+        #[test]
+        fn packets(at: u8, flip: u8, v4: bool, len in 0..60_u8, mut content in proptest::collection::vec(any::<u8>(), 0..60)) {
+            super::packet(&[&[at, flip][..], &content].concat());
+            if let Some(start) = content.get_mut(..6) {
+                let header = if v4 { [0x45, 0, 0, len, 0, 0] } else { [0x60, 0, 0, 0, 0, len] };
+                start.copy_from_slice(&header);
+            }
+            super::packet(&[&[at, flip][..], &content].concat());
         }
 
         #[test]

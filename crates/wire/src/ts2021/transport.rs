@@ -67,7 +67,7 @@ impl fmt::Debug for Transport {
 }
 
 impl Transport {
-    pub(super) fn new(sending: &[u8; 32], receiving: &[u8; 32]) -> Self {
+    pub(crate) fn new(sending: &[u8; 32], receiving: &[u8; 32]) -> Self {
         Self { sending: Direction::new(sending), receiving: Direction::new(receiving) }
     }
 
