@@ -15,8 +15,11 @@ use rand_core::CryptoRng;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a server may be silent: twice its keep-alive interval (Tailscale `derp/derp_client.go`).
 const READ_TIMEOUT: Duration = Duration::from_secs(120);
-/// How long an answer to a probe may take.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an answer to a probe may take. WireGuard begins a handshake after 15 s without an answer, with a third of a
+/// second at random, and so a relay that is away is found out within 20 s.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(4);
+/// Longest text about its health that is taken from a relay, in bytes.
+const MAX_HEALTH: usize = 256;
 /// How many bytes may wait in [`Client::transmit`]. Packets beyond it are refused.
 pub(crate) const TRANSMIT_CAP: usize = 1 << 20;
 /// Room above [`TRANSMIT_CAP`] for pongs, so that a server's Pings are answered while packets wait.
@@ -40,7 +43,7 @@ pub(crate) enum ClientError {
     /// The greetings took longer than 10 s.
     #[error("the relay did not complete its greeting in 10 s")]
     HandshakeTimedOut,
-    /// Nothing came for 120 s, or for 5 s after a probe.
+    /// Nothing came for 120 s, or for 4 s after a probe.
     #[error("the relay is silent")]
     TimedOut,
 }
@@ -98,7 +101,8 @@ pub(crate) enum Event<'a> {
         /// Whether it left or was never here.
         reason: PeerGoneReason,
     },
-    /// What is wrong with this connection, such as another one with the same key; empty when all is well again.
+    /// What is wrong with this connection, such as another one with the same key; empty when all is well again. At most
+    /// 256 bytes of what the relay said.
     Health(String),
     /// The relay is about to restart.
     Restarting {
@@ -130,6 +134,8 @@ pub(crate) struct Client {
     state: State,
     /// When the greetings have to be complete, or when the server has been silent too long.
     deadline: Duration,
+    /// When a frame came the last time.
+    heard: Duration,
     /// The time of the last call that told it.
     now: Duration,
     transmit: BytesMut,
@@ -143,6 +149,7 @@ impl Client {
             node_key,
             state: State::AwaitServerKey,
             deadline: now + HANDSHAKE_TIMEOUT,
+            heard: now,
             now,
             transmit: BytesMut::new(),
             rate: None,
@@ -152,6 +159,11 @@ impl Client {
     /// Whether the greetings are complete.
     pub(crate) fn is_ready(&self) -> bool {
         matches!(self.state, State::Ready)
+    }
+
+    /// When a frame came the last time, or the connection was opened.
+    pub(crate) fn heard(&self) -> Duration {
+        self.heard
     }
 
     /// Takes the first frame off `data`, what was read and not yet consumed.
@@ -175,6 +187,7 @@ impl Client {
         let Some(payload) = data.get_mut(HEADER_LEN..consumed) else {
             return Ok(Progress { consumed: 0, event: None });
         };
+        self.heard = now;
         let event = match &self.state {
             State::AwaitServerKey => {
                 self.server_key(header.kind, payload, rng)?;
@@ -232,7 +245,10 @@ impl Client {
         }
         Ok(match Frame::parse(kind, payload)? {
             Frame::PeerGone { peer, reason } => Some(Event::PeerGone { peer, reason }),
-            Frame::Health(text) => Some(Event::Health(String::from_utf8_lossy(text).into_owned())),
+            Frame::Health(text) => {
+                let text = text.get(..MAX_HEALTH).unwrap_or(text);
+                Some(Event::Health(String::from_utf8_lossy(text).into_owned()))
+            }
             Frame::Restarting { reconnect_in, try_for } => Some(Event::Restarting { reconnect_in, try_for }),
             Frame::Pong(payload) => Some(Event::Pong(payload)),
             Frame::Ping(payload) => {
@@ -275,7 +291,7 @@ impl Client {
         }
     }
 
-    /// Asks the relay for a sign of life, which must come within 5 s: for when the connection may have died unnoticed,
+    /// Asks the relay for a sign of life, which must come within 4 s: for when the connection may have died unnoticed,
     /// while a machine slept for instance. Does nothing before [`Event::Ready`].
     pub(crate) fn probe(&mut self, payload: [u8; 8], now: Duration) {
         if self.is_ready() {

@@ -186,9 +186,6 @@ impl Driver {
                 self.maybe_running().await;
             }
             TunnelEvent::Restarting(region) => self.emit_relay(region, RelayState::Restarting).await,
-            TunnelEvent::Health(region, text) => {
-                tracing::debug!(region, text, "the relay reports its health")
-            }
             TunnelEvent::Progress => {}
         }
         self.shared.progress.send_replace(());

@@ -138,7 +138,7 @@ impl Pump<'_> {
         self.shared.with(|tunnel, now| {
             loop {
                 let relays = tunnel.relays();
-                let was_busy = relays.is_busy();
+                let was_busy = relays.is_busy(now);
                 let Some(link) = relays.get_mut(self.region) else {
                     return Err("it is no longer needed".to_owned());
                 };
@@ -158,10 +158,14 @@ impl Pump<'_> {
                     wrote = true;
                 }
                 let drained = transmit.is_empty();
+                if wrote {
+                    link.note_written(now);
+                }
                 if wrote && let Poll::Ready(Err(error)) = Pin::new(&mut *stream).poll_flush(context) {
                     return Err(error.to_string());
                 }
-                if !(was_busy && drained) {
+                // While another relay is busy it would be waited for here for ever.
+                if !(was_busy && drained) || tunnel.relays().is_busy(now) {
                     return Ok(());
                 }
                 // The TCP stack has waited for room.

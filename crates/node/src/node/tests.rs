@@ -1,6 +1,8 @@
 //! Whole nodes with a coordination server and relays in memory, on a clock that stands still while anything can still
 //! happen.
 
+mod relays;
+
 use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
@@ -33,6 +35,8 @@ struct Relays(Arc<Mutex<HashMap<u32, Region>>>);
 struct Region {
     clients: HashMap<NodePublic, mpsc::UnboundedSender<Vec<u8>>>,
     down: bool,
+    /// It takes in nothing more, and hangs up on nobody.
+    stuck: bool,
     dials: usize,
 }
 
@@ -61,6 +65,9 @@ impl Relays {
         // Kept until the client has greeted; then the region holds the only one, so that it can hang up.
         let mut greeting = Some(outbox);
         loop {
+            if self.0.lock().unwrap().get(&region).is_some_and(|region| region.stuck) {
+                std::future::pending::<()>().await;
+            }
             tokio::select! {
                 read = stream.read(&mut chunk) => match read.ok()? {
                     0 => return None,
@@ -130,7 +137,7 @@ impl Dialer for TestDialer {
                     return Err(DialError::Unreachable { url, reason });
                 }
             }
-            let (node, relay) = tokio::io::duplex(1 << 20);
+            let (node, relay) = tokio::io::duplex(16 << 10);
             drop(tokio::spawn(relays.serve(region, relay)));
             Ok(Box::new(node) as BoxByteStream)
         })

@@ -29,8 +29,12 @@ impl Tunnel {
                     self.path.note(TunnelEvent::Progress);
                 }
             }
-            DerpEvent::Restarting { .. } => self.path.note(TunnelEvent::Restarting(region)),
-            DerpEvent::Health(text) => self.path.note(TunnelEvent::Health(region, text)),
+            DerpEvent::Restarting { .. } => {
+                if self.path.relays.restarting(region) {
+                    self.path.note(TunnelEvent::Restarting(region));
+                }
+            }
+            DerpEvent::Health(text) => tracing::debug!(region, text, "the relay reports its health"),
             DerpEvent::Pong(_) => {}
         }
     }

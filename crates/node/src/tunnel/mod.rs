@@ -33,7 +33,7 @@ use crate::filter::Filter;
 use crate::netmap::NetMap;
 use acks::Acks;
 use disco::Disco;
-use netstack::{Link as _, Netstack};
+use netstack::Netstack;
 use path::Path;
 use peers::Peers;
 use relays::Relays;
@@ -61,10 +61,8 @@ pub(crate) enum TunnelEvent {
     Dial(u32),
     /// This region is connected.
     Ready(u32),
-    /// The relay of this region is about to restart.
+    /// The relay of this region is about to restart. Told once in a connection.
     Restarting(u32),
-    /// The relay says that something is wrong, or, with an empty text, that it is well again.
-    Health(u32, String),
     /// This region is no longer needed: its connection is to be closed.
     Close(u32),
     /// Something that a connection in the making waits for may have happened.
@@ -370,12 +368,12 @@ impl Tunnel {
     pub(crate) fn poll_timeout(&mut self, now: Duration) -> Option<Duration> {
         let stack = match self.acks.due() {
             // While relays are busy the stack waits for them, not for a time.
-            _ if !self.path.is_free() => None,
+            _ if self.path.relays.is_busy(now) => None,
             Some(due) if self.stack.only_acknowledges() => Some(due),
             _ => self.stack.poll_timeout(now),
         };
         let wireguard = self.path.wireguard.poll_timeout();
-        let relays = self.path.relays.poll_timeout(self.path.home);
+        let relays = self.path.relays.poll_timeout(self.path.home, now);
         let pings = self.path.next_ping();
         stack.into_iter().chain(wireguard).chain(relays).chain(pings).min()
     }

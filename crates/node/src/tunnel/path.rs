@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dayfly_wire::key::NodePublic;
 use dayfly_wire::tsmp;
-use dayfly_wireguard::{DATA_OFFSET, Device, Event as WireGuardEvent, SealError, sealed_len};
+use dayfly_wireguard::{DATA_OFFSET, Device, Event as WireGuardEvent, SealError, is_initiation, sealed_len};
 
 use super::disco::Disco;
 use super::netstack::Link as _;
@@ -30,9 +30,10 @@ pub(super) struct Path {
 }
 
 impl Path {
-    /// Queues an event. Progress is told once, however much there was.
+    /// Queues an event. Progress is told once, however much there was; of all else there is a bounded number for each
+    /// connection to a relay.
     pub(super) fn note(&mut self, event: TunnelEvent) {
-        if event != TunnelEvent::Progress || self.events.back() != Some(&event) {
+        if event != TunnelEvent::Progress || !self.events.contains(&event) {
             self.events.push_back(event);
         }
     }
@@ -65,6 +66,9 @@ impl Path {
         while let Some(transmit) = self.wireguard.poll_transmit() {
             let peer = NodePublic::from_bytes(transmit.peer);
             self.send_to_peer(&peer, &transmit.datagram);
+            if is_initiation(&transmit.datagram) {
+                self.probe_relay_of(&peer);
+            }
             self.note_handshake(&peer);
         }
         self.send_pings();
@@ -88,6 +92,16 @@ impl Path {
         }
     }
 
+    /// A handshake gets no answer when the machine is away, and neither when the relay is: asks the relay, if it has been
+    /// silent.
+    fn probe_relay_of(&mut self, peer: &NodePublic) {
+        if let Some(region) = self.region_of(peer) {
+            let mut payload = [0; 8];
+            self.rng.fill_bytes(&mut payload);
+            self.relays.probe_silent(region, payload, self.now);
+        }
+    }
+
     pub(super) fn send_to_relay(&mut self, region: u32, peer: &NodePublic, datagram: &[u8]) {
         if self.relays.send(region, peer, datagram, self.now) {
             self.note(TunnelEvent::Dial(region));
@@ -105,7 +119,7 @@ impl Path {
 
 impl netstack::Link for Path {
     fn is_free(&self) -> bool {
-        !self.relays.is_busy()
+        !self.relays.is_busy(self.now)
     }
 
     fn send<R>(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> R) -> R {

@@ -20,6 +20,10 @@ const MAX_WAITING: usize = 64;
 const MAX_WAITING_BYTES: usize = 64 << 10;
 /// With this many bytes waiting to be written to a relay, no more are made: what is ahead of a keystroke.
 const BUSY: usize = 128 << 10;
+/// A relay that takes nothing for so long holds up nobody but those who use it. A page hands its browser 32 KiB at a time.
+const STALL: Duration = Duration::from_secs(2);
+/// How long a relay may have been silent before a handshake without an answer casts doubt on it.
+const QUIET: Duration = Duration::from_secs(3);
 
 /// All regions that are in use.
 #[derive(Debug, Default)]
@@ -43,6 +47,10 @@ pub(crate) struct Link {
     failures: u32,
     /// The connection was found to be dead.
     dead: Option<ClientError>,
+    /// Since when more than [`BUSY`] bytes wait and none of them is taken.
+    stuck: Option<Duration>,
+    /// The relay has said that it restarts.
+    restarting: bool,
 }
 
 impl Link {
@@ -84,6 +92,21 @@ impl Link {
         self.dead.take()
     }
 
+    /// Some of what waits has been written.
+    pub(crate) fn note_written(&mut self, now: Duration) {
+        self.stuck = self.is_full().then_some(now);
+    }
+
+    /// Whether much waits to be written.
+    fn is_full(&self) -> bool {
+        self.client.as_ref().is_some_and(|client| client.waiting() > BUSY)
+    }
+
+    /// When it does no longer count that much waits: the relay takes nothing.
+    fn stalls_at(&self) -> Option<Duration> {
+        self.stuck.filter(|_| self.is_full()).map(|since| since + STALL)
+    }
+
     fn wake(&mut self) {
         if let Some(writer) = self.writer.take() {
             writer.wake();
@@ -121,10 +144,20 @@ impl Relays {
     pub(crate) fn send(&mut self, region: u32, dst: &NodePublic, data: &[u8], now: Duration) -> bool {
         let new = self.open(region, now);
         let Some(link) = self.links.get_mut(&region) else { return new };
+        if link.stalls_at().is_some_and(|at| at <= now) {
+            tracing::trace!(region, "packet dropped: the relay takes nothing");
+            return new;
+        }
         match link.client.as_mut().filter(|client| client.is_ready()) {
             Some(client) => {
+                if client.waiting() <= BUSY {
+                    link.stuck = None;
+                }
                 if let Err(error) = client.send_packet(dst, data) {
                     tracing::trace!(region, %error, "packet dropped");
+                }
+                if client.waiting() > BUSY {
+                    link.stuck.get_or_insert(now);
                 }
                 link.wake();
             }
@@ -149,6 +182,7 @@ impl Relays {
         if let Some(link) = self.links.get_mut(&region) {
             link.client = Some(derp::Client::new(key, now));
             link.dead = None;
+            link.restarting = false;
         }
     }
 
@@ -180,6 +214,11 @@ impl Relays {
                 link.failure = failure;
             }
         }
+    }
+
+    /// The relay has announced that it restarts. Whether that is news.
+    pub(crate) fn restarting(&mut self, region: u32) -> bool {
+        self.links.get_mut(&region).is_some_and(|link| !std::mem::replace(&mut link.restarting, true))
     }
 
     /// A region is no longer in use.
@@ -221,6 +260,17 @@ impl Relays {
         }
     }
 
+    /// Asks the relay of a region for a sign of life, unless there was one a moment ago.
+    pub(crate) fn probe_silent(&mut self, region: u32, payload: [u8; 8], now: Duration) {
+        if let Some(link) = self.links.get_mut(&region)
+            && let Some(client) = &mut link.client
+            && client.heard() + QUIET <= now
+        {
+            client.probe(payload, now);
+            link.wake();
+        }
+    }
+
     /// Which region is this node's home: told to the relay that is, and to the one that was.
     pub(crate) fn note_home(&mut self, region: u32, home: bool) {
         if let Some(link) = self.links.get_mut(&region)
@@ -232,17 +282,17 @@ impl Relays {
     }
 
     /// Whether so much waits to be written that no more should be made.
-    pub(crate) fn is_busy(&self) -> bool {
-        let waits = |link: &Link| link.client.as_ref().map_or(0, |client| client.waiting());
-        self.links.values().any(|link| waits(link) > BUSY)
+    pub(crate) fn is_busy(&self, now: Duration) -> bool {
+        self.links.values().any(|link| link.stalls_at().is_some_and(|at| at > now))
     }
 
     /// The next point in time at which something is due.
-    pub(crate) fn poll_timeout(&self, home: Option<u32>) -> Option<Duration> {
+    pub(crate) fn poll_timeout(&self, home: Option<u32>, now: Duration) -> Option<Duration> {
         let of_link = |(region, link): (&u32, &Link)| {
             let idle = (Some(*region) != home).then_some(link.last_used + IDLE);
             let client = link.client.as_ref().and_then(derp::Client::poll_timeout);
-            idle.into_iter().chain(client).min()
+            let stall = link.stalls_at().filter(|at| *at > now);
+            idle.into_iter().chain(client).chain(stall).min()
         };
         self.links.iter().filter_map(of_link).min()
     }

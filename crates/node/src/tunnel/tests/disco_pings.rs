@@ -10,18 +10,6 @@ fn millis(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// The nodes of both sides.
-fn nodes(world: &World) -> [Node; 2] {
-    [0, 1].map(|side| node(side, world.sides[side].key, &world.sides[side].disco))
-}
-
-/// The coordination server tells a side of its peers.
-fn tell(world: &mut World, side: usize, peers: Vec<Node>) {
-    let own = &nodes(world)[side];
-    let now = world.now;
-    world.sides[side].tunnel.update(&map_of(own, peers, Vec::new()), Timestamp::from_unix(0), now);
-}
-
 /// A world whose first side begins a handshake now; with `known`, the other one has been told of it.
 fn begun(known: bool) -> World {
     let mut world = World::connected(Vec::new());

@@ -31,6 +31,8 @@ pub(super) struct Side {
     /// Bytes on their way from the relay.
     pub(super) inbox: Vec<u8>,
     pub(super) connected: bool,
+    /// Its connection to the relay is half open: nothing gets through, and neither end is told.
+    pub(super) cut: bool,
     pub(super) events: Vec<TunnelEvent>,
 }
 
@@ -75,6 +77,18 @@ pub(super) fn node(side: usize, key: NodePublic, disco: &DiscoPrivate) -> Node {
 pub(super) fn open_filter() -> Vec<FilterRule> {
     let any = NetPortRange { ip: "*".to_owned(), ports: PortRange { first: 0, last: 65535 } };
     vec![FilterRule { src_ips: vec!["*".to_owned()], dst_ports: vec![any], ip_proto: Vec::new() }]
+}
+
+/// The nodes of both sides.
+pub(super) fn nodes(world: &World) -> [Node; 2] {
+    [0, 1].map(|side| node(side, world.sides[side].key, &world.sides[side].disco))
+}
+
+/// The coordination server tells a side of its peers.
+pub(super) fn tell(world: &mut World, side: usize, peers: Vec<Node>) {
+    let own = &nodes(world)[side];
+    let now = world.now;
+    world.sides[side].tunnel.update(&map_of(own, peers, Vec::new()), Timestamp::from_unix(0), now);
 }
 
 /// The tunnel of the first of two nodes.
@@ -125,7 +139,16 @@ impl World {
             let tunnel = tunnel([&nodes[index], &nodes[1 - index]], &private, &disco, rules, now);
             index += 1;
             let key = private.public();
-            Side { tunnel, key, private, disco, inbox: Vec::new(), connected: false, events: Vec::new() }
+            Side {
+                tunnel,
+                key,
+                private,
+                disco,
+                inbox: Vec::new(),
+                connected: false,
+                cut: false,
+                events: Vec::new(),
+            }
         });
         let server = NodePrivate::generate(&mut SystemRng);
         let (log, transit) = (Vec::new(), VecDeque::new());
@@ -153,7 +176,7 @@ impl World {
         let now = self.now;
         let side = &mut self.sides[side];
         side.tunnel.relay_connected(REGION, now);
-        side.connected = true;
+        (side.connected, side.cut) = (true, false);
         derp::put_server_key(&mut side.inbox, &self.server.public());
         self.settle();
     }
@@ -190,7 +213,7 @@ impl World {
                 let done = side.tunnel.handle_relay(REGION, &mut side.inbox, now).unwrap();
                 side.inbox.drain(..done);
             }
-            let was_busy = side.tunnel.relays().is_busy();
+            let was_busy = side.tunnel.relays().is_busy(now);
             let Some(written) = side.tunnel.relays().get_mut(REGION).unwrap().transmit() else {
                 side.connected = false;
                 continue;
@@ -198,6 +221,9 @@ impl World {
             let written = written.split();
             if was_busy {
                 side.tunnel.transmit(now);
+            }
+            if side.cut {
+                continue;
             }
             let mut rest = &written[..];
             while let Some(Decoded { frame, consumed }) = derp::decode(rest, Receiver::Server).unwrap() {
@@ -218,6 +244,7 @@ impl World {
                 let info = ServerInfo::default();
                 derp::put_server_info(&mut self.sides[from].inbox, &shared, &info, &mut SystemRng).unwrap();
             }
+            Frame::Ping(payload) => derp::put_pong(&mut self.sides[from].inbox, payload),
             Frame::SendPacket { dst, data } => {
                 self.relayed += 1;
                 self.log.push((self.now, from, data[0]));
@@ -227,7 +254,7 @@ impl World {
                 if to.key != dst || !to.connected {
                     let inbox = &mut self.sides[from].inbox;
                     derp::put_peer_gone(inbox, &dst, PeerGoneReason::NOT_HERE);
-                } else if !lost {
+                } else if !lost && !to.cut {
                     let mut frame = Vec::new();
                     derp::put_recv_packet(&mut frame, &src, data).unwrap();
                     if self.one_way.is_zero() {
@@ -272,6 +299,17 @@ impl World {
         self.settle();
         while self.now < end {
             self.sleep(end);
+        }
+    }
+
+    /// Lets time pass, in which the relay tells those who are connected that it is there.
+    pub(super) fn live_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            for side in self.sides.iter_mut().filter(|side| side.connected && !side.cut) {
+                derp::put_keep_alive(&mut side.inbox);
+            }
+            self.run_for((end - self.now).min(60 * SECOND));
         }
     }
 
