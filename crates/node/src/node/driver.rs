@@ -143,15 +143,24 @@ impl Driver {
             let map = self.shared.map();
             candidates(&map)
         };
-        self.shared.with(|tunnel, now| {
+        let new_home = self.shared.with(|tunnel, now| {
             let lost =
                 tunnel.home().is_none_or(|home| tunnel.relays().get(home).is_none_or(Link::is_failing));
-            if lost {
-                for region in candidates {
-                    tunnel.open_relay(region, now);
-                }
+            if !lost {
+                return None;
             }
+            // One that is connected already tells of no connection.
+            let ready =
+                candidates.iter().find(|region| tunnel.relays().get(**region).is_some_and(Link::is_ready));
+            match ready {
+                Some(region) => tunnel.set_home(Some(*region)),
+                None => candidates.iter().for_each(|region| tunnel.open_relay(*region, now)),
+            }
+            ready.copied()
         });
+        if let Some(region) = new_home {
+            self.control.set_home_region(region);
+        }
     }
 
     async fn tunnel_event(&mut self, event: TunnelEvent) {

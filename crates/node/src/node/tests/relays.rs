@@ -5,6 +5,20 @@ use dayfly_platform::time::timeout;
 use super::*;
 
 #[tokio::test(start_paused = true)]
+async fn a_region_that_is_connected_already_becomes_home_when_home_is_lost() {
+    let relays = Relays::default();
+    let [mut near, far] = pair(&relays, [1, 2]).await;
+    let mut server = far.listen();
+    let mut client = near.node.connect("node1", PORT, |_| {}).await.unwrap();
+    exchange(&mut client, &mut server, b"before").await;
+    relays.set_down(1, true);
+    let told = timeout(Duration::from_secs(30), async { while near.told_home().await != 2 {} }).await;
+    assert!(told.is_ok(), "the coordination server is not told");
+    assert_eq!(near.node.status().home, Some(2));
+    exchange(&mut client, &mut server, b"after").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_relay_that_takes_nothing_holds_up_nobody_else() {
     let relays = Relays::default();
     let [mut near, far] = pair(&relays, [1, 2]).await;
