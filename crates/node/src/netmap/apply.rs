@@ -47,6 +47,7 @@ impl NetMap {
         if let Some(time) = message.control_time.filter(|time| !time.is_zero()) {
             self.clock_offset = time.unix().saturating_sub(now.unix());
         }
+        self.as_of = self.control_time(now);
         if message.keep_alive {
             return changes;
         }

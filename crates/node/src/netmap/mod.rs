@@ -6,6 +6,7 @@
 mod apply;
 mod peer;
 mod resolve;
+mod routes;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use dayfly_wire::key::NodePublic;
 pub use apply::Changes;
 pub use peer::Peer;
 pub use resolve::{ResolveError, Target};
+pub(crate) use routes::Routes;
 
 /// The state of a tailnet as one of its nodes sees it.
 #[derive(Debug, Default)]
@@ -39,6 +41,8 @@ pub struct NetMap {
     messages: SortedMap<String, DisplayMessage>,
     /// What to add to the wall clock, in seconds, to get the server's.
     clock_offset: i64,
+    /// The server's clock at the last message.
+    as_of: Timestamp,
 }
 
 impl NetMap {
@@ -83,20 +87,12 @@ impl NetMap {
         self.peer(*self.by_address.get(&address)?)
     }
 
-    /// The peer that packets to `address` go to: the one with the most specific of all allowed prefixes.
+    /// The peer that packets to `address` go to: the one with the most specific of all allowed prefixes, but for those that
+    /// hold every address. A peer whose key had expired at the last message is found by its own address only.
     #[must_use]
     pub fn route(&self, address: IpAddr) -> Option<Peer<'_>> {
-        if let Some(peer) = self.peer_by_address(address) {
-            return Some(peer);
-        }
-        let longest_match = |peer: &Peer<'_>| {
-            let prefixes = peer.allowed_ips().iter().filter(|prefix| prefix.contains(address));
-            prefixes.map(|prefix| prefix.bits()).max()
-        };
-        self.peers()
-            .filter_map(|peer| Some((longest_match(&peer)?, peer)))
-            .max_by_key(|(bits, _)| *bits)
-            .map(|(_, peer)| peer)
+        let found = Routes::new(self, self.as_of).find(address);
+        found.and_then(|key| self.peer_by_key(&key)).or_else(|| self.peer_by_address(address))
     }
 
     /// The tailnet's relays. Regions that the server took back are not among them.

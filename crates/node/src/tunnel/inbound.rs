@@ -72,7 +72,8 @@ impl Tunnel {
     /// A decrypted packet from a peer.
     pub(super) fn ip_packet(&mut self, from: &NodePublic, bytes: &[u8]) {
         let Some(packet) = Packet::parse(bytes) else { return };
-        if !self.path.peers.may_send_from(from, packet.src) {
+        // Cryptokey routing: an address is taken from the one peer only that packets to it go to.
+        if self.path.peers.route(packet.src) != Some(*from) {
             return;
         }
         let Self { filter, caps, stack, .. } = self;

@@ -5,26 +5,25 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use dayfly_wire::control::{IpPrefix, Timestamp};
+use dayfly_wire::control::Timestamp;
 use dayfly_wire::key::{DiscoPrivate, DiscoPublic, NodePublic};
 use dayfly_wire::nacl::SharedKey;
 
-use crate::netmap::NetMap;
+use crate::netmap::{NetMap, Routes};
 
 /// All peers that packets may be exchanged with. Peers whose key has expired are not among them.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
     by_key: HashMap<NodePublic, Peer>,
-    by_address: HashMap<IpAddr, NodePublic>,
-    /// Routes to networks behind peers, the most specific first.
-    routes: Vec<(IpPrefix, NodePublic)>,
+    routes: Routes,
 }
 
 /// One peer.
 pub(crate) struct Peer {
-    allowed: Vec<IpPrefix>,
-    /// Its key of path discovery; `None` where it has none.
+    /// Its key of path discovery, from the map or from itself, whichever was told last; `None` where it has none.
     pub(crate) disco: Option<DiscoPublic>,
+    /// The same as the map says, which learns of it later than a peer that is talked to.
+    mapped_disco: Option<DiscoPublic>,
     /// What disco messages with it are sealed by; made when the first one comes.
     shared: Option<SharedKey>,
     /// Region at which it is to be found.
@@ -55,27 +54,20 @@ impl Peers {
     pub(crate) fn update(&mut self, map: &NetMap, control_time: Timestamp) -> Difference {
         let mut difference = Difference::default();
         let mut old = std::mem::take(&mut self.by_key);
-        self.by_address.clear();
-        self.routes.clear();
+        self.routes = Routes::new(map, control_time);
         for peer in map.peers().filter(|peer| !peer.expired(control_time)) {
             let key = peer.key();
-            for prefix in peer.allowed_ips() {
-                if prefix.is_host() {
-                    self.by_address.insert(prefix.address(), key);
-                } else {
-                    self.routes.push((*prefix, key));
-                }
-            }
             let before = old.remove(&key);
             if before.is_none() {
                 difference.added.push(key);
             }
             let mut entry = before.unwrap_or_else(Peer::new);
-            if entry.disco != peer.disco_key() {
+            let disco = peer.disco_key();
+            if std::mem::replace(&mut entry.mapped_disco, disco) != disco && entry.disco != disco {
                 if entry.disco.is_some() {
                     difference.restarted.push(key);
                 }
-                entry.disco = peer.disco_key();
+                entry.disco = disco;
                 entry.shared = None;
                 // Whoever was gone was the one before.
                 entry.gone = None;
@@ -84,11 +76,8 @@ impl Peers {
                 entry.home = peer.home_region();
                 entry.gone = None;
             }
-            entry.allowed.clear();
-            entry.allowed.extend_from_slice(peer.allowed_ips());
             self.by_key.insert(key, entry);
         }
-        self.routes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.bits()));
         difference.removed.extend(old.into_keys());
         difference
     }
@@ -107,27 +96,13 @@ impl Peers {
 
     /// The peer that packets to `address` go to.
     pub(crate) fn route(&self, address: IpAddr) -> Option<NodePublic> {
-        let exact = self.by_address.get(&address);
-        exact
-            .or_else(|| self.routes.iter().find(|(prefix, _)| prefix.contains(address)).map(|(_, key)| key))
-            .copied()
-    }
-
-    /// Whether packets from `address` may come from this peer.
-    pub(crate) fn may_send_from(&self, key: &NodePublic, address: IpAddr) -> bool {
-        match self.by_address.get(&address) {
-            Some(owner) => owner == key,
-            None => self
-                .by_key
-                .get(key)
-                .is_some_and(|peer| peer.allowed.iter().any(|prefix| prefix.contains(address))),
-        }
+        self.routes.find(address)
     }
 }
 
 impl Peer {
     fn new() -> Self {
-        Self { allowed: Vec::new(), disco: None, shared: None, home: None, heard: None, gone: None }
+        Self { disco: None, mapped_disco: None, shared: None, home: None, heard: None, gone: None }
     }
 
     /// The region to send to: its home, where it is always connected, or else where it was heard.

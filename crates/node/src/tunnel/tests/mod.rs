@@ -2,6 +2,7 @@
 
 mod disco_pings;
 mod links;
+mod routing;
 mod world;
 
 use std::collections::VecDeque;
