@@ -18,6 +18,12 @@ pub fn of_tcp(error: &TcpError) -> Problem {
             seen,
             "Somebody has to log the machine in again: tailscale up --force-reauth",
         ),
+        TcpError::Removed { host } => Problem::new(
+            "netmap",
+            format!("{host} is no longer in the tailnet."),
+            seen,
+            "Check that it was not logged out, and that the policy still lets you see it.",
+        ),
         TcpError::NoRelay { host } => Problem::new(
             "relay",
             format!("{host} has no relay, so a browser can't reach it."),
@@ -150,6 +156,7 @@ mod tests {
         let errors = [
             TcpError::Resolve(ResolveError::UnknownName { host: host(), near: Vec::new() }),
             TcpError::Expired { host: host() },
+            TcpError::Removed { host: host() },
             TcpError::NoRelay { host: host() },
             TcpError::Relay { host: host(), region: 1, code: "fra".to_owned(), error: "closed".to_owned() },
             TcpError::Offline { host: host(), last_seen: None },

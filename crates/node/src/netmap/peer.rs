@@ -1,6 +1,7 @@
 //! One node as people and the data path see it.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use dayfly_wire::control::{IpPrefix, Node, Timestamp, UserProfile};
 use dayfly_wire::key::{DiscoPublic, NodePublic};
@@ -150,5 +151,14 @@ impl<'a> Peer<'a> {
     pub fn expired(&self, control_time: Timestamp) -> bool {
         let past = |expiry: Timestamp| !expiry.is_zero() && expiry < control_time;
         self.node.expired || self.node.key_expiry.is_some_and(past)
+    }
+
+    /// How long it will be until [`Peer::expired`], in whole seconds, when the server's clock shows `control_time`; `None`
+    /// is never.
+    #[must_use]
+    pub fn expires_in(&self, control_time: Timestamp) -> Option<Duration> {
+        let expiry = self.node.key_expiry.filter(|expiry| !expiry.is_zero())?;
+        let left = expiry.unix().saturating_sub(control_time.unix()).saturating_add(1);
+        Some(Duration::from_secs(u64::try_from(left).unwrap_or(0)))
     }
 }

@@ -44,4 +44,10 @@ impl Routes {
             || self.networks.iter().find(|(prefix, _)| prefix.contains(address)).map(|(_, key)| key);
         self.hosts.get(&address).or_else(network).copied()
     }
+
+    /// Nothing leads to this peer any more.
+    pub(crate) fn remove(&mut self, key: &NodePublic) {
+        self.hosts.retain(|_, of| of != key);
+        self.networks.retain(|(_, of)| of != key);
+    }
 }

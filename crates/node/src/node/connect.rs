@@ -11,6 +11,7 @@ use dayfly_wire::key::NodePublic;
 
 use super::shared::Shared;
 use super::{ConnectStep, Remote, TcpError, TcpStream};
+use crate::tunnel::netstack::SILENCE;
 use crate::tunnel::{TcpFault, Tunnel};
 
 /// Time for each step.
@@ -154,6 +155,8 @@ fn failed(fault: TcpFault, host: String, port: u16) -> TcpError {
     match fault {
         TcpFault::Refused | TcpFault::Reset => TcpError::Refused { host, port },
         TcpFault::Rejected(reason) => TcpError::Rejected { host, port, reason },
+        TcpFault::NoRoute => TcpError::Removed { host },
+        TcpFault::TimedOut => TcpError::TimedOut { host, port, waited: SILENCE },
         TcpFault::Aborted => TcpError::Ended,
     }
 }

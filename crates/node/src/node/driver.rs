@@ -20,7 +20,7 @@ use crate::tunnel::relays::Link;
 
 /// Regions that are tried at once for a home; the first to answer becomes it.
 const CANDIDATES: usize = 12;
-/// How long a node that nothing reminds of the time may sleep.
+/// How long a node may sleep: the timers of browsers overflow after 24 days, and a key may expire later than that.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 /// Timers of browsers cut off what is less than a millisecond: with this added, none is early.
 const TIMER_GRAIN: Duration = Duration::from_micros(999);
@@ -79,7 +79,8 @@ impl Driver {
                 events.collect::<Vec<_>>()
             });
             if events.is_empty() {
-                let due = due.map_or_else(|| clock.now() + LONGEST_SLEEP, |due| due + TIMER_GRAIN);
+                let longest = clock.now() + LONGEST_SLEEP;
+                let due = due.map_or(longest, |due| longest.min(due + TIMER_GRAIN));
                 tokio::select! {
                     biased;
                     event = control.recv() => match event {

@@ -19,6 +19,12 @@ pub enum TcpError {
         /// The machine's name.
         host: String,
     },
+    /// The machine was taken out of the tailnet, or out of this node's sight, while it was being connected to.
+    #[error("{host} has just been removed from the tailnet, or may no longer be seen from here")]
+    Removed {
+        /// The machine's name.
+        host: String,
+    },
     /// The machine is connected to no relay that is known.
     #[error("it is not known at which relay {host} is to be found")]
     NoRelay {

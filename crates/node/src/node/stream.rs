@@ -72,6 +72,13 @@ fn io_error(fault: TcpFault) -> io::Error {
         TcpFault::Refused => io::ErrorKind::ConnectionRefused.into(),
         TcpFault::Rejected(_) => io::ErrorKind::PermissionDenied.into(),
         TcpFault::Reset => io::Error::new(io::ErrorKind::ConnectionReset, "the machine cut the connection"),
+        TcpFault::TimedOut => {
+            io::Error::new(io::ErrorKind::TimedOut, "the machine has not answered for six minutes")
+        }
+        TcpFault::NoRoute => io::Error::new(
+            io::ErrorKind::NetworkUnreachable,
+            "the machine was removed from the tailnet, is kept from this node, or its key has expired",
+        ),
         TcpFault::Aborted => {
             io::Error::new(io::ErrorKind::ConnectionAborted, "this node has left the tailnet")
         }

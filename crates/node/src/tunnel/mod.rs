@@ -50,6 +50,10 @@ pub(crate) enum TcpFault {
     Rejected(RejectReason),
     /// The other side cut it.
     Reset,
+    /// The other side was silent for [`netstack::SILENCE`], though it was asked.
+    TimedOut,
+    /// No peer has the address any more: it was removed from the tailnet, is kept from this node, or its key has expired.
+    NoRoute,
     /// It was cut here: the node has ended.
     Aborted,
 }
@@ -125,12 +129,10 @@ impl Tunnel {
         if let Some(node) = map.self_node() {
             self.stack.set_addresses(node.addresses());
         }
-        let difference = self.path.peers.update(map, control_time);
+        let difference = self.path.peers.update(map, control_time, now);
         // Those that have started anew too, as `tailscaled` does: nothing waits for the old session to be found dead.
-        for key in difference.removed.iter().chain(&difference.restarted) {
-            self.path.wireguard.remove_peer(key.as_bytes());
-            self.path.disco.forget(key);
-        }
+        self.path.forget(difference.removed.iter().chain(&difference.restarted));
+        self.cut_off();
         for key in difference.added.into_iter().chain(difference.restarted) {
             self.path.wireguard.add_peer(peer_config(&key));
         }
@@ -147,6 +149,12 @@ impl Tunnel {
             })
             .collect();
         self.path.note(TunnelEvent::Progress);
+    }
+
+    /// Ends the connections that have lost their peer, rather than let them wait for it.
+    fn cut_off(&mut self) {
+        let Self { stack, path, .. } = self;
+        stack.cut_off(|address| path.peers.route(address).is_some());
     }
 
     /// Goes on under another node key: all WireGuard sessions and relay connections begin anew.
@@ -375,12 +383,19 @@ impl Tunnel {
         let wireguard = self.path.wireguard.poll_timeout();
         let relays = self.path.relays.poll_timeout(self.path.home, now);
         let pings = self.path.next_ping();
-        stack.into_iter().chain(wireguard).chain(relays).chain(pings).min()
+        let expiry = self.path.peers.next_expiry();
+        stack.into_iter().chain(wireguard).chain(relays).chain(pings).chain(expiry).min()
     }
 
     /// Does what is due.
     pub(crate) fn handle_timeout(&mut self, now: Duration) {
         self.path.now = now;
+        let expired = self.path.peers.expire(now);
+        if !expired.is_empty() {
+            self.path.forget(expired.iter());
+            self.cut_off();
+            self.path.note(TunnelEvent::Progress);
+        }
         let Path { wireguard, rng, relays, home, events, .. } = &mut self.path;
         wireguard.handle_timeout(now, rng);
         for region in relays.handle_timeout(*home, now) {

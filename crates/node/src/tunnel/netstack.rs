@@ -21,6 +21,14 @@ const RECEIVE_BUFFER: usize = 1 << 20;
 const SEND_BUFFER: usize = 256 << 10;
 /// Connections of one node, closed ones that linger among them.
 const MAX_SOCKETS: usize = 256;
+/// How long nothing may have been exchanged before the other side is asked for a sign of life.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// How long the other side may be silent: five minutes in which there is no network, and an exchange after them. A
+/// retransmission is at most a minute after the one before (`RTTE_MAX_RTO` of smoltcp).
+pub(crate) const SILENCE: Duration = Duration::from_secs(390);
+/// The most that the stack's clock moves at once: so far apart are the timers of hidden pages. What is beyond it nobody
+/// was awake for, and a machine that slept must get to ask before it takes the other side for dead.
+const LONGEST_STEP: Duration = Duration::from_secs(60);
 /// How long a connection that nobody holds any more may take to end.
 const LINGER: Duration = Duration::from_secs(10);
 /// Ports that connections are made from (RFC 6335, section 6).
@@ -40,6 +48,10 @@ pub(crate) struct Netstack {
     sockets: SocketSet<'static>,
     connections: Vec<Connection>,
     addresses: Vec<IpAddr>,
+    /// When the stack was last told the time.
+    told: Duration,
+    /// How much its clock is behind: see [`LONGEST_STEP`].
+    behind: Duration,
 }
 
 impl std::fmt::Debug for Netstack {
@@ -58,6 +70,8 @@ struct Connection {
     fault: Option<TcpFault>,
     /// It was open once.
     was_open: bool,
+    /// It was not over when the stack was last let do what is due.
+    lives: bool,
     /// Nobody holds it any more; it is cut at this time.
     linger_until: Option<Duration>,
 }
@@ -144,6 +158,8 @@ impl Netstack {
             sockets: SocketSet::new(Vec::new()),
             connections: Vec::new(),
             addresses: Vec::new(),
+            told: now,
+            behind: Duration::ZERO,
         }
     }
 
@@ -177,6 +193,13 @@ impl Netstack {
         self.addresses = kept;
     }
 
+    /// The time on the stack's clock.
+    fn instant(&mut self, now: Duration) -> Instant {
+        self.behind += now.saturating_sub(self.told).saturating_sub(LONGEST_STEP);
+        self.told = self.told.max(now);
+        instant(now.saturating_sub(self.behind))
+    }
+
     /// Whether this is one of this node's addresses.
     pub(crate) fn is_own(&self, address: IpAddr) -> bool {
         self.addresses.contains(&address)
@@ -205,6 +228,8 @@ impl Netstack {
         // Acknowledgements are made once for each batch of packets already; a timer would only delay them.
         socket.set_ack_delay(None);
         socket.set_congestion_control(CongestionControl::Cubic);
+        socket.set_keep_alive(Some(KEEP_ALIVE.into()));
+        socket.set_timeout(Some(SILENCE.into()));
         let to = (IpAddress::from(remote.ip()), remote.port());
         socket.connect(self.interface.context(), to, (IpAddress::from(local.ip()), local.port())).ok()?;
         let handle = self.sockets.add(socket);
@@ -215,6 +240,7 @@ impl Netstack {
             remote,
             fault,
             was_open: false,
+            lives: true,
             linger_until: None,
         });
         Some(handle)
@@ -229,26 +255,41 @@ impl Netstack {
         socket.listen(port).unwrap();
         let handle = self.sockets.add(socket);
         let local = SocketAddr::from(([0; 4], port));
-        let connection =
-            Connection { handle, local, remote: local, fault: None, was_open: true, linger_until: None };
-        self.connections.push(connection);
+        let (fault, linger_until) = (None, None);
+        self.connections.push(Connection {
+            handle,
+            local,
+            remote: local,
+            fault,
+            was_open: true,
+            lives: true,
+            linger_until,
+        });
         handle
     }
 
     /// Gives the stack a packet that has come in. What it answers goes to `link`.
     pub(crate) fn receive(&mut self, packet: &[u8], now: Duration, link: &mut impl Link) {
+        let now = self.instant(now);
         let mut device = Device { packet: Some(packet), link };
-        let _ = self.interface.poll_ingress_single(instant(now), &mut device, &mut self.sockets);
+        let _ = self.interface.poll_ingress_single(now, &mut device, &mut self.sockets);
     }
 
     /// Lets the stack send what it has to: data, acknowledgements, retransmissions.
     pub(crate) fn transmit(&mut self, now: Duration, link: &mut impl Link) {
         self.bury(now);
+        let now = self.instant(now);
         let mut device = Device { packet: None, link };
         while device.link.is_free() {
-            let result = self.interface.poll_egress(instant(now), &mut device, &mut self.sockets);
+            let result = self.interface.poll_egress(now, &mut device, &mut self.sockets);
             if matches!(result, smoltcp::iface::PollResult::None) {
                 break;
+            }
+        }
+        for connection in self.connections.iter_mut().filter(|connection| connection.lives) {
+            // Nothing has come in, so it is the silence that has ended it.
+            if self.sockets.get::<Socket<'_>>(connection.handle).state() == State::Closed {
+                connection.fault.get_or_insert(TcpFault::TimedOut);
             }
         }
     }
@@ -266,8 +307,10 @@ impl Netstack {
 
     /// When [`Netstack::transmit`] is due.
     pub(crate) fn poll_timeout(&mut self, now: Duration) -> Option<Duration> {
-        let next = self.interface.poll_at(instant(now), &self.sockets);
-        let next = next.map(|at| Duration::from_micros(u64::try_from(at.total_micros()).unwrap_or(0)));
+        let at = self.instant(now);
+        let next = self.interface.poll_at(at, &self.sockets);
+        let next =
+            next.map(|at| Duration::from_micros(u64::try_from(at.total_micros()).unwrap_or(0)) + self.behind);
         let linger = self.connections.iter().filter_map(|connection| connection.linger_until).min();
         next.into_iter().chain(linger).min()
     }
@@ -275,11 +318,11 @@ impl Netstack {
     /// Removes connections that are over and that nobody holds.
     fn bury(&mut self, now: Duration) {
         let Self { connections, sockets, .. } = self;
-        connections.retain(|connection| {
-            let Some(until) = connection.linger_until else { return true };
+        connections.retain_mut(|connection| {
             let socket = sockets.get_mut::<Socket<'_>>(connection.handle);
-            let over = matches!(socket.state(), State::Closed | State::TimeWait);
-            if !over && until > now {
+            connection.lives = !matches!(socket.state(), State::Closed | State::TimeWait);
+            let Some(until) = connection.linger_until else { return true };
+            if connection.lives && until > now {
                 return true;
             }
             sockets.remove(connection.handle);
@@ -390,6 +433,21 @@ impl Netstack {
             let socket = self.sockets.get_mut::<Socket<'_>>(connection.handle);
             if matches!(socket.state(), State::SynSent) {
                 connection.fault = Some(fault);
+                socket.abort();
+            }
+        }
+    }
+
+    /// Cuts the connections to addresses that nothing leads to any more, and from those that this node has no longer.
+    pub(crate) fn cut_off(&mut self, leads: impl Fn(IpAddr) -> bool) {
+        let Self { connections, sockets, addresses, .. } = self;
+        for connection in connections {
+            let socket = sockets.get_mut::<Socket<'_>>(connection.handle);
+            let Some((local, remote)) = socket.local_endpoint().zip(socket.remote_endpoint()) else {
+                continue;
+            };
+            if !addresses.contains(&local.addr.into()) || !leads(remote.addr.into()) {
+                connection.fault.get_or_insert(TcpFault::NoRoute);
                 socket.abort();
             }
         }

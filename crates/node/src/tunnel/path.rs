@@ -38,6 +38,14 @@ impl Path {
         }
     }
 
+    /// Nothing is left of sessions with these peers.
+    pub(super) fn forget<'a>(&mut self, peers: impl Iterator<Item = &'a NodePublic>) {
+        for key in peers {
+            self.wireguard.remove_peer(key.as_bytes());
+            self.disco.forget(key);
+        }
+    }
+
     /// Seals the packet of `len` bytes that is in the scratch buffer, and sends it to its peer.
     fn send_scratch(&mut self, len: usize) {
         let Some(packet) = self.scratch.get(DATA_OFFSET..DATA_OFFSET + len) else { return };

@@ -11,11 +11,14 @@ use dayfly_wire::nacl::SharedKey;
 
 use crate::netmap::{NetMap, Routes};
 
-/// All peers that packets may be exchanged with. Peers whose key has expired are not among them.
+/// All peers that packets may be exchanged with. Peers whose key has expired are not among them: those that had when the map
+/// came, and from [`Peers::expire`] on those whose key has expired since.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
     by_key: HashMap<NodePublic, Peer>,
     routes: Routes,
+    /// When the next key expires.
+    next_expiry: Option<Duration>,
 }
 
 /// One peer.
@@ -32,6 +35,8 @@ pub(crate) struct Peer {
     heard: Option<u32>,
     /// When a relay said that it is not there, if it was not heard since.
     pub(crate) gone: Option<Duration>,
+    /// When its key expires.
+    expires: Option<Duration>,
 }
 
 impl fmt::Debug for Peer {
@@ -50,8 +55,8 @@ pub(crate) struct Difference {
 }
 
 impl Peers {
-    /// Takes over the peers of `map`, at the server's time `control_time`.
-    pub(crate) fn update(&mut self, map: &NetMap, control_time: Timestamp) -> Difference {
+    /// Takes over the peers of `map`, at the server's time `control_time`, which is `now` on the tunnel's clock.
+    pub(crate) fn update(&mut self, map: &NetMap, control_time: Timestamp, now: Duration) -> Difference {
         let mut difference = Difference::default();
         let mut old = std::mem::take(&mut self.by_key);
         self.routes = Routes::new(map, control_time);
@@ -76,10 +81,32 @@ impl Peers {
                 entry.home = peer.home_region();
                 entry.gone = None;
             }
+            entry.expires = peer.expires_in(control_time).map(|left| now.saturating_add(left));
             self.by_key.insert(key, entry);
         }
+        self.next_expiry = self.by_key.values().filter_map(|peer| peer.expires).min();
         difference.removed.extend(old.into_keys());
         difference
+    }
+
+    /// When [`Peers::expire`] is due.
+    pub(crate) fn next_expiry(&self) -> Option<Duration> {
+        self.next_expiry
+    }
+
+    /// Removes the peers whose key has expired since the map came, and tells which they are.
+    pub(crate) fn expire(&mut self, now: Duration) -> Vec<NodePublic> {
+        if self.next_expiry.is_none_or(|at| at > now) {
+            return Vec::new();
+        }
+        let due = |peer: &Peer| peer.expires.is_some_and(|at| at <= now);
+        let expired: Vec<_> = self.by_key.iter().filter(|(_, peer)| due(peer)).map(|(key, _)| *key).collect();
+        for key in &expired {
+            self.by_key.remove(key);
+            self.routes.remove(key);
+        }
+        self.next_expiry = self.by_key.values().filter_map(|peer| peer.expires).min();
+        expired
     }
 
     pub(crate) fn get(&self, key: &NodePublic) -> Option<&Peer> {
@@ -102,7 +129,15 @@ impl Peers {
 
 impl Peer {
     fn new() -> Self {
-        Self { disco: None, mapped_disco: None, shared: None, home: None, heard: None, gone: None }
+        Self {
+            disco: None,
+            mapped_disco: None,
+            shared: None,
+            home: None,
+            heard: None,
+            gone: None,
+            expires: None,
+        }
     }
 
     /// The region to send to: its home, where it is always connected, or else where it was heard.

@@ -1,6 +1,7 @@
 //! What two tunnels do to each other.
 
 mod disco_pings;
+mod endings;
 mod links;
 mod routing;
 mod world;

@@ -367,6 +367,15 @@ impl World {
         }
     }
 
+    /// Why the first side's connection is over, once all that came is read.
+    pub(super) fn fault(&mut self, handle: SocketHandle) -> Option<TcpFault> {
+        let (now, context) = (self.now, Context::from_waker(Waker::noop()));
+        match self.sides[0].tunnel.poll_read(handle, &context, &mut [0; 64], now) {
+            Poll::Ready(Err(fault)) => Some(fault),
+            _ => None,
+        }
+    }
+
     /// Sends `length` bytes from one side to the other and checks each of them.
     pub(super) fn transfer(
         &mut self,
