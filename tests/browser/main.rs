@@ -29,6 +29,7 @@ mod a_shell_needs_no_key_and_no_password;
 mod a_shell_outlives_its_relay_and_its_control_server;
 mod any_bytes_reach_the_screen;
 mod any_relay_will_do;
+mod cancelling_closes_the_connection;
 mod every_state_has_its_picture;
 mod no_right_to_a_shell_is_told;
 mod nothing_is_left_behind;
