@@ -9,8 +9,8 @@ use dayfly_platform::time::timeout;
 use dayfly_wire::control::CAPABILITY_VERSION;
 use dayfly_wire::key::{MachinePrivate, MachinePublic};
 use dayfly_wire::ts2021::{Handshake, HandshakeError, Transport, first_frame_len};
-use h2::RecvStream;
 use h2::client::{ResponseFuture, SendRequest};
+use h2::RecvStream;
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use zeroize::Zeroizing;
@@ -147,7 +147,8 @@ impl Requests {
         let request = request.map_err(|error| ControlError::Lost(error.to_string()))?;
         let (answer, mut sending) = self.sender.send_request(request, body.is_empty())?;
         if !body.is_empty() {
-            // A registration holds the credential, so it is wiped once it is written.
+            // A registration holds the credential: the body is wiped once all of it went to the `NoiseStream`, which
+            // takes the credential from here without another copy.
             sending.send_data(Bytes::from_owner(Zeroizing::new(body)), true)?;
         }
         Ok(answer)
@@ -191,7 +192,107 @@ impl Answer {
 
 #[cfg(test)]
 mod tests {
-    use super::authority;
+    use std::io::{self, IoSlice};
+    use std::pin::Pin;
+    use std::sync::{Arc, Mutex};
+    use std::task::{Context, Poll};
+
+    use dayfly_wire::control::{RegisterAuth, RegisterRequest};
+    use tokio::io::{AsyncWrite, DuplexStream, ReadBuf};
+
+    use super::*;
+    use crate::control::noise_stream::tests::pair;
+    use crate::control::register;
+
+    const SECRET: &str = "tskey-auth-secret";
+
+    /// Remembers where in memory the credential was when HTTP/2 wrote it.
+    struct Spy {
+        stream: NoiseStream<DuplexStream>,
+        seen: Arc<Mutex<Vec<usize>>>,
+    }
+
+    impl Spy {
+        fn look(&self, bytes: &[u8]) {
+            let at = bytes.windows(SECRET.len()).position(|window| window == SECRET.as_bytes());
+            self.seen.lock().unwrap().extend(at.map(|at| bytes.as_ptr() as usize + at));
+        }
+    }
+
+    impl AsyncRead for Spy {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            out: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.stream).poll_read(cx, out)
+        }
+    }
+
+    impl AsyncWrite for Spy {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.look(bytes);
+            Pin::new(&mut self.stream).poll_write(cx, bytes)
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            pieces: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            pieces.iter().for_each(|piece| self.look(piece));
+            Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            self.stream.is_write_vectored()
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.stream).poll_flush(cx)
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.stream).poll_shutdown(cx)
+        }
+    }
+
+    #[tokio::test]
+    async fn the_credential_is_written_from_where_it_is_wiped() {
+        let (stream, server) = pair(64 << 10);
+        let seen = Arc::default();
+        let spy = Spy { stream, seen: Arc::clone(&seen) };
+        let server = async {
+            let mut connection = h2::server::handshake(server).await.unwrap();
+            let (request, _respond) = connection.accept().await.unwrap().unwrap();
+            let mut body = request.into_body();
+            let received = async { body.data().await.unwrap().unwrap() };
+            tokio::select! {
+                received = received => received,
+                _ = connection.accept() => panic!("the connection has ended"),
+            }
+        };
+        let client = async {
+            let (sender, connection) = h2::client::handshake(spy).await.unwrap();
+            let connection = tokio::spawn(connection);
+            let mut requests = Requests { sender, authority: "control.test".to_owned() };
+            // The shortest request: the earlier the credential comes, the nearer it is to what HTTP/2 copies.
+            let auth = Some(RegisterAuth { auth_key: SECRET.to_owned().into() });
+            let request = RegisterRequest { hostinfo: Some(Default::default()), auth, ..Default::default() };
+            let body = register::json(&request);
+            let memory = body.as_ptr() as usize..body.as_ptr() as usize + body.len();
+            let answer = requests.send_now(Method::POST, "/machine/register", body).unwrap();
+            (memory, answer, connection)
+        };
+        let ((memory, ..), received) = tokio::join!(client, server);
+        assert!(received.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()));
+        let seen = seen.lock().unwrap();
+        assert!(seen.len() == 1 && memory.contains(&seen[0]), "{seen:?} {memory:?}");
+    }
 
     #[test]
     fn the_authority_is_the_urls_host_and_port() {

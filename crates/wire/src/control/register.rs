@@ -19,9 +19,6 @@ pub struct RegisterRequest {
     pub node_key: NodePublic,
     /// Key that it replaces; zero where there was none.
     pub old_node_key: NodePublic,
-    /// Credential.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub auth: Option<RegisterAuth>,
     /// When the key is to expire. Zero leaves that to the server; a time in the past is a logout.
     pub expiry: Timestamp,
     /// A login URL answered before: the server answers once it was visited.
@@ -33,6 +30,9 @@ pub struct RegisterRequest {
     /// The node is to be removed when it goes away.
     #[serde(skip_serializing_if = "is_default")]
     pub ephemeral: bool,
+    /// Credential. Written last, for HTTP/2 may keep a copy of a body's first bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<RegisterAuth>,
 }
 
 impl RegisterRequest {
