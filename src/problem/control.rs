@@ -45,6 +45,12 @@ pub fn of_control(error: &ControlError) -> Problem {
         ),
         ControlError::Register(text) => of_refusal(text, seen),
         ControlError::RegisterStatus { text, .. } => of_refusal(text, seen),
+        ControlError::Logout(_) => Problem::new(
+            "control",
+            "The control server did not let this node go.",
+            seen,
+            "Remove the node there.",
+        ),
         ControlError::RegisterAnswer(_) => {
             Problem::new("login", "The control server's answer can't be understood.", seen, REPORT)
         }

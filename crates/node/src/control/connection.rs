@@ -10,7 +10,7 @@ use dayfly_wire::control::CAPABILITY_VERSION;
 use dayfly_wire::key::{MachinePrivate, MachinePublic};
 use dayfly_wire::ts2021::{Handshake, HandshakeError, Transport, first_frame_len};
 use h2::client::{ResponseFuture, SendRequest};
-use h2::RecvStream;
+use h2::{Ping, PingPong, RecvStream};
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use zeroize::Zeroizing;
@@ -21,6 +21,8 @@ use crate::Dialer;
 
 /// Time to open the connection: dialling and both handshakes.
 const OPEN_LIMIT: Duration = Duration::from_secs(30);
+/// Time for the answer to a ping.
+const PING_LIMIT: Duration = Duration::from_secs(5);
 /// Unread bytes of one answer, and of all together, that HTTP/2 takes in.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 2 << 20;
@@ -34,6 +36,7 @@ const FRAME_HEADER: usize = 3;
 /// An open connection. It closes when this and all requests of it are dropped.
 pub(super) struct Connection {
     requests: Requests,
+    probe: Option<Probe>,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -43,6 +46,9 @@ pub(super) struct Requests {
     sender: SendRequest<Bytes>,
     authority: String,
 }
+
+/// Finds out whether a [`Connection`] still leads anywhere.
+pub(super) struct Probe(PingPong);
 
 /// The head of an answer, and its body still to come.
 pub(super) struct Answer {
@@ -75,7 +81,7 @@ impl Connection {
         let mut carrier = dialer.control(url, &initiation).await.map_err(ControlError::Dial)?;
         let transport = finish(handshake, &mut carrier).await?;
         let stream = NoiseStream::new(carrier, transport);
-        let (sender, connection) = h2::client::Builder::new()
+        let (sender, mut connection) = h2::client::Builder::new()
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -84,17 +90,33 @@ impl Connection {
             .max_concurrent_reset_streams(0)
             .handshake(stream)
             .await?;
+        let probe = connection.ping_pong().map(Probe);
         let task = spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "connection to the coordination server ended");
             }
         });
         let requests = Requests { sender, authority: authority(url) };
-        Ok(Self { requests, _task: AbortOnDropHandle::new(task) })
+        Ok(Self { requests, probe, _task: AbortOnDropHandle::new(task) })
     }
 
     pub(super) fn requests(&self) -> Requests {
         self.requests.clone()
+    }
+
+    /// There is one.
+    pub(super) fn take_probe(&mut self) -> Option<Probe> {
+        self.probe.take()
+    }
+}
+
+impl Probe {
+    /// Asks the server for a sign of life: after a change of networks, nothing else tells a dead connection from a quiet one.
+    pub(super) async fn ping(&mut self) -> Result<(), ControlError> {
+        let late = |_| ControlError::TimedOut { step: "its connection was tried", limit: PING_LIMIT };
+        let pong = timeout(PING_LIMIT, self.0.ping(Ping::opaque())).await.map_err(late)?;
+        pong?;
+        Ok(())
     }
 }
 

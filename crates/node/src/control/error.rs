@@ -37,6 +37,9 @@ pub enum ControlError {
     /// denied the login.
     #[error("the coordination server refused this node: {0}")]
     Register(String),
+    /// The server refused to log the node out, in these words.
+    #[error("the coordination server refused to let this node go: {0}")]
+    Logout(String),
     /// The server answered the registration with an HTTP error.
     #[error("the coordination server answered the registration with HTTP status {status}: {text}")]
     RegisterStatus {
@@ -91,7 +94,11 @@ impl ControlError {
     pub fn is_fatal(&self) -> bool {
         match self {
             Self::KeyFetch(error) | Self::Dial(error) => matches!(error, DialError::BadAddress { .. }),
-            Self::Register(_) | Self::KeyRefused | Self::NodeRemoved(_) | Self::KeyExpired => true,
+            Self::Register(_)
+            | Self::Logout(_)
+            | Self::KeyRefused
+            | Self::NodeRemoved(_)
+            | Self::KeyExpired => true,
             Self::RegisterStatus { status, .. } | Self::MapRefused { status, .. } => {
                 (400..500).contains(status) && !matches!(status, 408 | 425 | 429)
             }

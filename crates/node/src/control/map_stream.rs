@@ -32,9 +32,9 @@ impl MapStream {
         let request =
             MapRequest { stream: true, compress: COMPRESS.to_owned(), ..request(node, disco, hostinfo) };
         let deadline = Instant::now() + WATCHDOG;
-        let answer = requests.post(MAP_PATH, json(&request)?);
+        let body = json(&request)?;
+        let answer = async { accepted(requests.post(MAP_PATH, body).await?).await };
         let answer = timeout(WATCHDOG, answer).await.map_err(|_| ControlError::Watchdog)??;
-        let answer = accepted(answer).await?;
         Ok(Self { answer, frames: frames(), deadline })
     }
 

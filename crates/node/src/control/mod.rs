@@ -137,7 +137,7 @@ impl std::fmt::Debug for Live {
 enum Logout {
     /// Nobody asked.
     No,
-    /// Asked, and not sent: there is no connection.
+    /// Asked, and not sent: there is no connection, or the one that there was brought no answer.
     Wanted,
     /// Sent.
     Sent,
@@ -181,7 +181,8 @@ impl Control {
         });
     }
 
-    /// Ends a wait for the next attempt to connect: for when the network has come back.
+    /// Ends a wait for the next attempt to connect, and finds out whether the connection that there is still works: for
+    /// when the network has come back.
     pub(crate) fn retry_now(&self) {
         self.shared.retry_now.notify_waiters();
     }
@@ -210,11 +211,17 @@ impl Control {
                 shared.logout.send_replace(Logout::Sent);
                 // Without someone who waits for the answer the request would be taken back.
                 drop(spawn(async move {
-                    let result = Answer::of(answer).await.and_then(logged_out);
+                    let result = match Answer::of(answer).await {
+                        Ok(answer) => register::logged_out(answer).await,
+                        Err(error) => Err(error),
+                    };
                     shared.logout.send_if_modified(|logout| {
                         let awaited = matches!(logout, Logout::Sent);
                         if awaited {
-                            *logout = Logout::Done(result);
+                            *logout = match result {
+                                Err(ControlError::Lost(_)) => Logout::Wanted,
+                                result => Logout::Done(result),
+                            };
                         }
                         awaited
                     });
@@ -228,7 +235,8 @@ impl Control {
         }
     }
 
-    /// Logs the node out and ends the session. Without a connection one more is tried.
+    /// Logs the node out and ends the session. Where no connection brings an answer, one more is tried. It takes no more
+    /// than eight seconds.
     pub(crate) async fn logout(&self) -> Result<(), ControlError> {
         let mut logout = self.shared.logout.subscribe();
         if matches!(*logout.borrow(), Logout::No) {
@@ -245,12 +253,5 @@ impl Control {
 impl Shared {
     fn live(&self) -> MutexGuard<'_, Option<Live>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn logged_out(answer: Answer) -> Result<(), ControlError> {
-    match answer.status.as_u16() {
-        200 => Ok(()),
-        status => Err(ControlError::RegisterStatus { status, text: String::new() }),
     }
 }

@@ -17,6 +17,9 @@ use super::connection::{Answer, Requests};
 
 /// Time for a registration that no person has to do anything for. Headscale needs a second.
 const LIMIT: Duration = Duration::from_secs(60);
+/// How long a person who logs in is waited for on one connection. Then another one asks the same, as this one may have died
+/// meanwhile; servers answer either.
+pub(super) const FOLLOWUP_LIMIT: Duration = Duration::from_secs(120);
 /// Most bytes that a registration takes, but for unusual ones.
 const USUAL_REQUEST: usize = 4096;
 /// Most characters of a refusal that are shown.
@@ -33,6 +36,8 @@ pub(super) enum Outcome {
     Registered(Box<RegisterResponse>),
     /// A person has to log in there.
     Login(String),
+    /// Nobody has logged in yet.
+    Waiting,
     /// Another node key is to be made.
     KeyExpired,
 }
@@ -66,13 +71,12 @@ pub(super) async fn register(requests: &mut Requests, request: Request<'_>) -> R
     let followup = !request.followup.is_empty();
     let body = json(&request);
     let answer = async { read(requests.post(REGISTER_PATH, body).await?).await };
-    let response = if followup {
-        answer.await?
-    } else {
-        let late = |_| ControlError::TimedOut { step: "registering this node", limit: LIMIT };
-        timeout(LIMIT, answer).await.map_err(late)??
-    };
-    outcome(response)
+    let limit = if followup { FOLLOWUP_LIMIT } else { LIMIT };
+    match timeout(limit, answer).await {
+        Ok(response) => outcome(response?),
+        Err(_) if followup => Ok(Outcome::Waiting),
+        Err(_) => Err(ControlError::TimedOut { step: "registering this node", limit }),
+    }
 }
 
 /// The body of a registration, in one piece of memory, since it holds the credential.
@@ -83,10 +87,21 @@ pub(super) fn json(request: &RegisterRequest) -> Vec<u8> {
     body
 }
 
+/// Whether the server has let the node go.
+pub(super) async fn logged_out(answer: Answer) -> Result<(), ControlError> {
+    let response = read(answer).await?;
+    // As for a registration, a refusal is an answer like others.
+    if response.error.is_empty() { Ok(()) } else { Err(ControlError::Logout(shown(&response.error))) }
+}
+
+fn shown(error: &str) -> String {
+    error.chars().take(MAX_ERROR_TEXT).collect()
+}
+
 /// Checks the answer in the order of Go's client (control/controlclient/direct.go).
 fn outcome(response: RegisterResponse) -> Result<Outcome, ControlError> {
     if !response.error.is_empty() {
-        return Err(ControlError::Register(response.error.chars().take(MAX_ERROR_TEXT).collect()));
+        return Err(ControlError::Register(shown(&response.error)));
     }
     Ok(if response.node_key_expired {
         Outcome::KeyExpired

@@ -12,18 +12,21 @@ use dayfly_wire::control::{
     parse_control_key,
 };
 use dayfly_wire::key::{DiscoPublic, MachinePublic, NodePrivate, NodePublic};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::backoff::Backoff;
-use super::connection::{Connection, Requests};
+use super::connection::{Connection, Probe, Requests};
 use super::map_stream::{MapStream, update};
 use super::register::{self, Outcome};
-use super::{ControlConfig, ControlError, ControlEvent, Live, Logout, Registered, Shared, logged_out, ping};
+use super::{ControlConfig, ControlError, ControlEvent, Live, Logout, Registered, Shared, ping};
 use crate::{DialError, Dialer};
 
 /// Time to fetch the server's key.
 const KEY_LIMIT: Duration = Duration::from_secs(20);
-/// Time for the answer to a logout.
+/// Time for the answer to a logout on the connection that there was. With [`LOGOUT_LIMIT`] it is less than the ten seconds
+/// that a page waits for.
+const LOGOUT_ANSWER_LIMIT: Duration = Duration::from_secs(3);
+/// Time for a logout on a new connection.
 const LOGOUT_LIMIT: Duration = Duration::from_secs(5);
 /// Wait before a change that the server did not take is told again.
 const UPDATE_RETRY: Duration = Duration::from_secs(10);
@@ -91,27 +94,34 @@ impl Session {
         .await;
     }
 
-    /// Waits for the answer to a logout that was sent, or sends it on a new connection.
+    /// Waits for the answer to a logout that was sent; without one, sends it on a new connection.
     async fn end_logout(&mut self, logout: &mut watch::Receiver<Logout>) -> Result<(), ControlError> {
-        let late = |_| ControlError::TimedOut { step: "logging this node out", limit: LOGOUT_LIMIT };
-        let wanted = matches!(*logout.borrow(), Logout::Wanted);
-        if wanted {
-            if !self.registered {
-                return Ok(());
+        let sent = !matches!(*logout.borrow(), Logout::Wanted);
+        if sent {
+            let answer = logout.wait_for(|logout| !matches!(logout, Logout::Sent));
+            if let Ok(Ok(answer)) = timeout(LOGOUT_ANSWER_LIMIT, answer).await
+                && let Logout::Done(result) = &*answer
+            {
+                return match result {
+                    // There was nothing to let go.
+                    Err(ControlError::Logout(_)) if !self.registered => Ok(()),
+                    result => result.clone(),
+                };
             }
-            return timeout(LOGOUT_LIMIT, self.log_out_anew()).await.map_err(late)?;
+        } else if !self.registered {
+            return Ok(());
         }
-        let done = timeout(LOGOUT_LIMIT, logout.wait_for(|logout| matches!(logout, Logout::Done(_))));
-        match done.await.map_err(late)?.as_deref() {
-            Ok(Logout::Done(result)) => result.clone(),
-            _ => Ok(()),
-        }
+        // What becomes of the old connection is no answer any more.
+        self.shared.logout.send_replace(Logout::Wanted);
+        let late = |_| ControlError::TimedOut { step: "logging this node out", limit: LOGOUT_LIMIT };
+        timeout(LOGOUT_LIMIT, self.log_out_anew()).await.map_err(late)?
     }
 
     async fn log_out_anew(&mut self) -> Result<(), ControlError> {
-        let mut requests = self.connect().await?;
+        let (mut requests, _) = self.connect().await?;
         let request = RegisterRequest::logout(CAPABILITY_VERSION, self.config.node_key);
-        requests.post(REGISTER_PATH, register::json(&request)).await.and_then(logged_out)
+        let answer = requests.post(REGISTER_PATH, register::json(&request)).await?;
+        register::logged_out(answer).await
     }
 
     /// Connects again and again until it is no use.
@@ -143,26 +153,45 @@ impl Session {
         }
     }
 
+    /// Registers and follows the map, on one connection unless a person is waited for.
     async fn follow(&mut self) -> Result<Infallible, ControlError> {
-        let mut requests = self.connect().await?;
-        let live = Live { requests: requests.clone(), node_key: self.config.node_key };
-        *self.shared.live() = Some(live);
-        if !self.registered {
-            self.register(&mut requests).await?;
+        let shared = Arc::clone(&self.shared);
+        let mut login = self.followup.clone();
+        loop {
+            let (requests, probe) = self.connect().await?;
+            let live = Live { requests: requests.clone(), node_key: self.config.node_key };
+            *self.shared.live() = Some(live);
+            if let Some(url) = login.take() {
+                self.emit(ControlEvent::AuthUrl(url)).await;
+            }
+            tokio::select! {
+                biased;
+                end = self.serve(requests) => end?,
+                error = watch_over(probe, &shared.retry_now) => return Err(error),
+            }
+            self.disconnect();
         }
-        self.follow_map(requests).await
     }
 
-    async fn connect(&mut self) -> Result<Requests, ControlError> {
+    /// Ends without an error when a person was waited for so long that a new connection should go on with it.
+    async fn serve(&mut self, mut requests: Requests) -> Result<(), ControlError> {
+        if !self.registered && !self.register(&mut requests).await? {
+            return Ok(());
+        }
+        match self.follow_map(requests).await? {}
+    }
+
+    async fn connect(&mut self) -> Result<(Requests, Option<Probe>), ControlError> {
         let control_key = match self.control_key {
             Some(key) => key,
             None => self.fetch_key().await?,
         };
         let Self { dialer, config, .. } = self;
-        let connection = Connection::open(&**dialer, &config.url, &config.machine_key, &control_key).await?;
-        let requests = connection.requests();
+        let mut connection =
+            Connection::open(&**dialer, &config.url, &config.machine_key, &control_key).await?;
+        let (requests, probe) = (connection.requests(), connection.take_probe());
         self.connection = Some(connection);
-        Ok(requests)
+        Ok((requests, probe))
     }
 
     async fn fetch_key(&mut self) -> Result<MachinePublic, ControlError> {
@@ -179,11 +208,8 @@ impl Session {
         self.connection = None;
     }
 
-    async fn register(&mut self, requests: &mut Requests) -> Result<(), ControlError> {
-        if let Some(url) = &self.followup {
-            let url = url.clone();
-            self.emit(ControlEvent::AuthUrl(url)).await;
-        }
+    /// Whether the node is let in; otherwise a person has not logged in yet.
+    async fn register(&mut self, requests: &mut Requests) -> Result<bool, ControlError> {
         let mut renewed = false;
         loop {
             let hostinfo = self.shared.hostinfo.borrow().clone();
@@ -201,8 +227,9 @@ impl Session {
                     self.followup = None;
                     self.config.auth_key = None;
                     self.emit(registered(*response)).await;
-                    return Ok(());
+                    return Ok(true);
                 }
+                Outcome::Waiting => return Ok(false),
                 Outcome::Login(url) if self.followup.as_ref() == Some(&url) => {
                     sleep(self.backoff.next(&mut SystemRng)).await;
                 }
@@ -271,6 +298,17 @@ impl Session {
     async fn emit(&self, event: ControlEvent) {
         // The reader is gone only when the session is about to end.
         let _ = self.events.send(event).await;
+    }
+}
+
+/// Tries the connection whenever somebody wants to know whether it works, until it does not.
+async fn watch_over(probe: Option<Probe>, wanted: &Notify) -> ControlError {
+    let Some(mut probe) = probe else { return std::future::pending().await };
+    loop {
+        wanted.notified().await;
+        if let Err(error) = probe.ping().await {
+            return error;
+        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! Sessions against a server in memory, on a clock that stands still while anything can still happen.
 
+mod login;
+mod logout;
+mod retry;
 pub(crate) mod server;
 
 use std::sync::Arc;
@@ -180,53 +183,6 @@ async fn a_pinned_key_is_not_fetched() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_person_logs_in_on_a_page_which_may_change() {
-    let mut bench = start(|config, _| config.auth_key = None);
-    bench.connecting().await;
-    let page = |url: &str| RegisterResponse { auth_url: url.to_owned(), ..RegisterResponse::default() };
-    let request = bench.request().await;
-    assert!(request.body.get("Auth").is_none() && request.body.get("Followup").is_none());
-    request.register(&page("https://control.test/register/a"));
-    for (shown, next) in [("a", Some("b")), ("b", None)] {
-        let shown = format!("https://control.test/register/{shown}");
-        let event = bench.event().await;
-        assert!(matches!(&event, ControlEvent::AuthUrl(url) if *url == shown), "{event:?}");
-        let request = bench.request().await;
-        assert_eq!(request.body["Followup"], shown);
-        assert_eq!(request.body["NodeKey"], bench.node_key.to_string());
-        // People take their time: the request has no limit.
-        sleep(600 * SECOND).await;
-        match next {
-            Some(next) => request.register(&page(&format!("https://control.test/register/{next}"))),
-            None => request.register(&accepted()),
-        }
-    }
-    assert!(matches!(bench.event().await, ControlEvent::Registered(_)));
-    bench.mapped().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_login_under_way_survives_its_connection() {
-    let mut bench = start(|config, _| config.auth_key = None);
-    bench.connecting().await;
-    let url = "https://control.test/register/a";
-    bench
-        .request()
-        .await
-        .register(&RegisterResponse { auth_url: url.to_owned(), ..RegisterResponse::default() });
-    assert!(matches!(bench.event().await, ControlEvent::AuthUrl(_)));
-    let request = bench.request().await;
-    request.hang_up.lock().unwrap().take().unwrap().send(()).unwrap();
-    assert!(matches!(bench.disconnected().await.0, ControlError::Lost(_)));
-    bench.connecting().await;
-    assert!(matches!(bench.event().await, ControlEvent::AuthUrl(again) if again == url));
-    let request = bench.request().await;
-    assert_eq!(request.body["Followup"], url);
-    request.register(&accepted());
-    assert!(matches!(bench.event().await, ControlEvent::Registered(_)));
-}
-
-#[tokio::test(start_paused = true)]
 async fn an_expired_node_key_is_replaced_once() {
     let mut bench = start(|_, _| {});
     bench.connecting().await;
@@ -289,31 +245,6 @@ async fn an_unreachable_server_is_tried_again_ever_more_slowly() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_network_that_is_back_is_not_waited_for() {
-    let mut bench = start(|_, server| (0..10).for_each(|_| server.fail_next(unreachable())));
-    for _ in 0..9 {
-        bench.connecting().await;
-        bench.disconnected().await;
-    }
-    bench.connecting().await;
-    assert!(bench.disconnected().await.1 >= 15 * SECOND);
-    let before = Instant::now();
-    tokio::task::yield_now().await;
-    bench.control.retry_now();
-    bench.connecting().await;
-    assert_eq!(before.elapsed(), Duration::ZERO);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_login_page_that_is_none_is_not_shown() {
-    let mut bench = start(|config, _| config.auth_key = None);
-    bench.connecting().await;
-    let page = RegisterResponse { auth_url: "javascript:alert(1)".to_owned(), ..RegisterResponse::default() };
-    bench.request().await.register(&page);
-    assert!(matches!(bench.disconnected().await.0, ControlError::RegisterAnswer(_)));
-}
-
-#[tokio::test(start_paused = true)]
 async fn an_address_that_cannot_be_dialled_is_final() {
     let bad = DialError::BadAddress { url: "ftp://x".to_owned(), reason: "scheme".to_owned() };
     let mut bench = start(|_, server| server.fail_next(bad));
@@ -346,6 +277,18 @@ async fn silence_ends_the_stream_and_keep_alives_prevent_that() {
     let (error, _) = bench.disconnected().await;
     assert!(matches!(error, ControlError::Watchdog), "{error}");
     assert!(before.elapsed() >= WATCHDOG - SECOND && before.elapsed() <= WATCHDOG + SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_whose_text_never_ends_is_not_waited_for() {
+    let mut bench = start(|_, _| {});
+    bench.connecting().await;
+    bench.request().await.register(&accepted());
+    assert!(matches!(bench.event().await, ControlEvent::Registered(_)));
+    let _text = bench.stream_request().await.begin(503);
+    let before = Instant::now();
+    assert!(matches!(bench.disconnected().await.0, ControlError::Watchdog));
+    assert!(before.elapsed() <= WATCHDOG + SECOND);
 }
 
 #[tokio::test(start_paused = true)]
@@ -451,59 +394,6 @@ async fn a_node_that_was_removed_while_its_stream_stays_open_learns_it_by_its_ne
     bench.control.set_home_region(7);
     bench.update().await.answer(404, "node not found");
     assert!(matches!(bench.failed().await, ControlError::NodeRemoved(_)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_logout_is_on_its_way_once_the_tasks_it_woke_have_run() {
-    let mut bench = start(|_, _| {});
-    let _map = bench.joined().await;
-    let before = Instant::now();
-    assert!(bench.control.logout_now());
-    let request = bench.request().await;
-    assert_eq!(before.elapsed(), Duration::ZERO, "no timer was needed");
-    assert_eq!(request.path, "/machine/register");
-    assert_eq!(request.body["Expiry"], "1970-01-01T00:02:03Z");
-    assert_eq!(request.body["NodeKey"], bench.node_key.to_string());
-    assert!(!bench.control.logout_now(), "once is enough");
-    request.register(&RegisterResponse { node_key_expired: true, ..RegisterResponse::default() });
-    assert!(matches!(bench.event().await, ControlEvent::LoggedOut));
-    assert!(bench.events.recv().await.is_none());
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_unanswered_logout_ends_the_session_all_the_same() {
-    let mut bench = start(|_, _| {});
-    let _map = bench.joined().await;
-    let (result, _request) = tokio::join!(bench.control.logout(), bench.requests.recv());
-    assert!(matches!(result, Err(ControlError::TimedOut { .. })), "{result:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_logout_without_a_connection_opens_one() {
-    let mut bench = start(|_, _| {});
-    let map = bench.joined().await;
-    bench.server.fail_next(unreachable());
-    map.hang_up();
-    bench.disconnected().await;
-    bench.connecting().await;
-    bench.disconnected().await;
-    let answer = async {
-        let request = bench.requests.recv().await.unwrap();
-        assert_eq!(request.body["Expiry"], "1970-01-01T00:02:03Z");
-        request.register(&RegisterResponse::default());
-    };
-    let (result, ()) = tokio::join!(bench.control.logout(), answer);
-    assert!(result.is_ok(), "{result:?}");
-    assert!(matches!(bench.event().await, ControlEvent::LoggedOut));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_session_that_never_joined_ends_without_a_logout() {
-    let mut bench = start(|_, server| (0..10).for_each(|_| server.fail_next(unreachable())));
-    bench.connecting().await;
-    bench.disconnected().await;
-    assert!(bench.control.logout().await.is_ok());
-    assert!(matches!(bench.event().await, ControlEvent::LoggedOut));
 }
 
 #[tokio::test(start_paused = true)]

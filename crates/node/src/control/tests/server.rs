@@ -41,14 +41,32 @@ pub(crate) struct Incoming {
     /// The body as it came.
     pub(crate) raw: Vec<u8>,
     respond: SendResponse<Bytes>,
-    /// Ends the connection that it came by.
-    pub(crate) hang_up: Arc<Mutex<Option<oneshot::Sender<()>>>>,
+    line: Line,
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// It is closed.
+    Closed,
+    /// Nothing comes any more, and nobody says why: the network has changed.
+    Silent,
+}
+
+/// Cuts the connection that a request came by.
+#[derive(Clone)]
+struct Line(Arc<Mutex<Option<oneshot::Sender<Cut>>>>);
+
+impl Line {
+    fn cut(&self, how: Cut) {
+        self.0.lock().unwrap().take().unwrap().send(how).unwrap();
+    }
 }
 
 /// A map stream of the server.
 pub(crate) struct Map {
     stream: SendStream<Bytes>,
-    hang_up: Arc<Mutex<Option<oneshot::Sender<()>>>>,
+    line: Line,
 }
 
 impl Server {
@@ -80,20 +98,25 @@ impl Server {
         if let Some(json) = &self.early {
             stream.write_all(&early_payload(json)).await.unwrap();
         }
-        let (hang_up, mut hung_up) = oneshot::channel();
-        let hang_up = Arc::new(Mutex::new(Some(hang_up)));
+        let (line, mut cut) = oneshot::channel();
+        let line = Line(Arc::new(Mutex::new(Some(line))));
         let Ok(mut connection) = h2::server::handshake(stream).await else {
             return;
         };
         loop {
             let next = tokio::select! {
                 next = connection.accept() => next,
-                _ = &mut hung_up => return,
+                how = &mut cut => {
+                    if how == Ok(Cut::Silent) {
+                        std::future::pending::<()>().await;
+                    }
+                    return;
+                }
             };
             let Some(Ok((request, respond))) = next else {
                 return;
             };
-            let (requests, hang_up, machine) = (self.requests.clone(), hang_up.clone(), accepted.machine);
+            let (requests, line, machine) = (self.requests.clone(), line.clone(), accepted.machine);
             tokio::spawn(async move {
                 let path = request.uri().path().to_owned();
                 let mut stream = request.into_body();
@@ -103,7 +126,7 @@ impl Server {
                     raw.extend_from_slice(&piece);
                 }
                 let body = serde_json::from_slice(&raw).unwrap_or_default();
-                let _ = requests.send(Incoming { path, machine, body, raw, respond, hang_up }).await;
+                let _ = requests.send(Incoming { path, machine, body, raw, respond, line }).await;
             });
         }
     }
@@ -152,9 +175,19 @@ impl Incoming {
     }
 
     /// Answers with a status and a body.
-    pub(crate) fn answer(mut self, status: u16, body: impl Into<Bytes>) {
+    pub(crate) fn answer(self, status: u16, body: impl Into<Bytes>) {
+        self.begin(status).send_data(body.into(), true).unwrap();
+    }
+
+    /// Answers with a status, and a body that is still to come.
+    pub(crate) fn begin(mut self, status: u16) -> SendStream<Bytes> {
         let response = Response::builder().status(status).body(()).unwrap();
-        self.respond.send_response(response, false).unwrap().send_data(body.into(), true).unwrap();
+        self.respond.send_response(response, false).unwrap()
+    }
+
+    /// Cuts the connection that it came by.
+    pub(crate) fn cut(&self, how: Cut) {
+        self.line.cut(how);
     }
 
     /// Answers a registration.
@@ -170,11 +203,10 @@ impl Incoming {
     }
 
     /// Opens the map stream.
-    pub(crate) fn map(mut self) -> Map {
+    pub(crate) fn map(self) -> Map {
         assert!(self.is_stream(), "{}", self.body);
-        let response = Response::builder().status(200).body(()).unwrap();
-        let stream = self.respond.send_response(response, false).unwrap();
-        Map { stream, hang_up: self.hang_up }
+        let line = self.line.clone();
+        Map { stream: self.begin(200), line }
     }
 }
 
@@ -198,8 +230,13 @@ impl Map {
         self.send(&MapResponse { node: Some(Box::new(node)), ..MapResponse::default() });
     }
 
-    /// Drops the connection that the stream is on.
+    /// Cuts the connection that the stream is on.
+    pub(crate) fn cut(&self, how: Cut) {
+        self.line.cut(how);
+    }
+
+    /// Closes the connection that the stream is on.
     pub(crate) fn hang_up(self) {
-        self.hang_up.lock().unwrap().take().unwrap().send(()).unwrap();
+        self.cut(Cut::Closed);
     }
 }
