@@ -8,6 +8,8 @@ use crate::problem::{Problem, of_control, of_relay};
 
 /// How long joining may fail for before that is told, should it fail more slowly than twice.
 const PATIENCE: Duration = Duration::from_secs(6);
+/// How long the control server may be lost while a person has something to do elsewhere, who may be changing networks.
+const WAITING_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the page is told: `TailnetEvent` of `www/src/dayfly.ts`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub enum State {
     Connecting,
     /// A person has to log in.
     NeedsLogin,
+    /// An administrator has to approve the node.
+    NeedsApproval,
     /// In the tailnet.
     Running,
     /// The control server is lost; sessions go on.
@@ -53,6 +57,7 @@ impl State {
         match self {
             Self::Connecting => "connecting",
             Self::NeedsLogin => "needs-login",
+            Self::NeedsApproval => "needs-approval",
             Self::Running => "running",
             Self::Reconnecting => "reconnecting",
             Self::Failed => "failed",
@@ -81,6 +86,10 @@ pub struct Progress {
     gone: bool,
     /// Failures of the control server and of relays, as long as the node is not in the tailnet.
     failures: [u32; 2],
+    /// A person has something to do elsewhere before the node is in the tailnet.
+    waiting: bool,
+    /// Since when the control server is lost while it is waited for that person.
+    lost: Option<Duration>,
 }
 
 impl Progress {
@@ -94,6 +103,8 @@ impl Progress {
             joined: false,
             gone: false,
             failures: [0; 2],
+            waiting: false,
+            lost: None,
         }
     }
 
@@ -116,6 +127,7 @@ impl Progress {
             NodeEvent::AuthUrl(url) => {
                 let mut told = Vec::new();
                 if !self.joined {
+                    self.wait_for_a_person();
                     self.state = State::NeedsLogin;
                     self.step = Step::Login;
                     told.push(Told::State(State::NeedsLogin, Some("login")));
@@ -123,7 +135,19 @@ impl Progress {
                 told.push(Told::AuthUrl(url));
                 told
             }
-            NodeEvent::Registered(_) => self.step(Step::Netmap),
+            NodeEvent::Registered(_) => {
+                self.go_on(now);
+                self.step(Step::Netmap)
+            }
+            NodeEvent::NeedsApproval => {
+                if !self.joined {
+                    self.wait_for_a_person();
+                    self.step = Step::Netmap;
+                }
+                self.enter(State::NeedsApproval)
+            }
+            // Only `Running` ends that.
+            NodeEvent::MapChanged if self.state == State::NeedsApproval => vec![Told::Machines],
             NodeEvent::MapChanged => {
                 let mut told = if self.joined { self.enter(State::Running) } else { self.step(Step::Relay) };
                 told.push(Told::Machines);
@@ -139,11 +163,12 @@ impl Progress {
             }
             NodeEvent::Disconnected { .. } if self.joined => self.enter(State::Reconnecting),
             NodeEvent::Disconnected { error, .. } => {
-                if self.is_to_be_told(0, now) {
-                    vec![Told::Problem(of_control(&error))]
+                let is_to_be_told = if self.waiting {
+                    now.saturating_sub(*self.lost.get_or_insert(now)) >= WAITING_PATIENCE
                 } else {
-                    Vec::new()
-                }
+                    self.is_to_be_told(0, now)
+                };
+                if is_to_be_told { vec![Told::Problem(of_control(&error))] } else { Vec::new() }
             }
             NodeEvent::Failed(error) => {
                 self.gone = matches!(error, ControlError::NodeRemoved(_));
@@ -160,6 +185,8 @@ impl Progress {
     }
 
     fn relay(&mut self, region: String, state: &RelayState, now: Duration) -> Vec<Told> {
+        // No relay is dialled before a node is approved.
+        self.go_on(now);
         let name = match state {
             RelayState::Connecting => "connecting",
             RelayState::Connected => "connected",
@@ -182,6 +209,19 @@ impl Progress {
         let Some(failures) = self.failures.get_mut(which) else { return false };
         *failures += 1;
         *failures >= 2 || now.saturating_sub(self.began) >= PATIENCE
+    }
+
+    fn wait_for_a_person(&mut self) {
+        self.waiting = true;
+        self.lost = None;
+    }
+
+    /// Nobody is waited for any more: how long that took is not held against what comes now.
+    fn go_on(&mut self, now: Duration) {
+        if std::mem::take(&mut self.waiting) {
+            self.began = now;
+            self.failures = [0; 2];
+        }
     }
 
     fn enter(&mut self, state: State) -> Vec<Told> {
@@ -293,6 +333,61 @@ mod tests {
         assert!(matches!(hear(&mut progress, [disconnected()]).as_slice(), [Told::Problem(_)]));
         let mut slow = Progress::new(NOW);
         assert!(matches!(slow.hear(disconnected(), NOW + PATIENCE).as_slice(), [Told::Problem(_)]));
+    }
+
+    #[test]
+    fn a_change_of_networks_while_a_person_logs_in_is_not_told_but_a_server_that_stays_away_is() {
+        let mut progress = Progress::new(NOW);
+        let login = || NodeEvent::AuthUrl("https://control.test/register/x".to_owned());
+        let is_problem = |told: &Told| matches!(told, Told::Problem(_));
+        hear(&mut progress, [NodeEvent::Connecting, login()]);
+        let mut now = NOW + 600 * PATIENCE;
+        for _ in 0..3 {
+            assert!(progress.hear(disconnected(), now).is_empty());
+            now += WAITING_PATIENCE / 2;
+            assert!(progress.hear(disconnected(), now).is_empty());
+            progress.hear(NodeEvent::Connecting, now);
+            let told = progress.hear(login(), now);
+            assert_eq!(told.first(), Some(&Told::State(State::NeedsLogin, Some("login"))));
+            now += WAITING_PATIENCE / 2;
+        }
+        assert!(progress.hear(disconnected(), now).is_empty());
+        assert!(progress.hear(disconnected(), now + WAITING_PATIENCE).iter().any(is_problem));
+    }
+
+    #[test]
+    fn after_a_long_login_or_approval_a_relays_first_failure_is_a_hitch() {
+        let failed = || relay(RelayState::Failed { error: "closed".to_owned(), retry_in: NOW });
+        let later = NOW + 600 * PATIENCE;
+        let is_problem = |told: &Told| matches!(told, Told::Problem(_));
+        let login = NodeEvent::AuthUrl("https://control.test/register/x".to_owned());
+        for waits in [vec![login, registered()], vec![registered(), NodeEvent::NeedsApproval]] {
+            let mut progress = Progress::new(NOW);
+            waits.into_iter().for_each(|event| drop(progress.hear(event, later)));
+            assert!(!progress.hear(failed(), later).iter().any(is_problem));
+            assert!(progress.hear(failed(), later).iter().any(is_problem));
+        }
+    }
+
+    #[test]
+    fn an_approval_is_waited_for_however_long_it_takes() {
+        let mut progress = Progress::new(NOW);
+        let told = hear(
+            &mut progress,
+            [NodeEvent::Connecting, registered(), NodeEvent::NeedsApproval, NodeEvent::MapChanged],
+        );
+        let waiting = Told::State(State::NeedsApproval, None);
+        assert_eq!(told, [connecting("control"), connecting("netmap"), waiting.clone(), Told::Machines]);
+        // A hitch of the control server is no news, and neither is that the approval is still needed after it.
+        let later = NOW + 600 * PATIENCE;
+        let hitch = [disconnected(), NodeEvent::Connecting, NodeEvent::NeedsApproval, NodeEvent::MapChanged];
+        let told: Vec<_> = hitch.into_iter().flat_map(|event| progress.hear(event, later)).collect();
+        assert_eq!(told, [Told::Machines]);
+        let told = hear(&mut progress, [NodeEvent::MapChanged, NodeEvent::Running]);
+        assert_eq!(told, [Told::Machines, Told::State(State::Running, None)]);
+        // It is taken back.
+        let told = hear(&mut progress, [NodeEvent::NeedsApproval, NodeEvent::MapChanged]);
+        assert_eq!(told, [waiting, Told::Machines]);
     }
 
     #[test]

@@ -10,12 +10,12 @@ import { card } from "./views/card.ts";
 import { copyText, notice } from "./views/dialogs.ts";
 import { endedView, errorView, nodeLine, reportLine } from "./views/ended.ts";
 import { confirmView, joinView } from "./views/join.ts";
-import { joiningView, loginView } from "./views/joining.ts";
+import { approvalView, joiningView, loginView } from "./views/joining.ts";
 import { MachinesView } from "./views/machines.ts";
 import { JOIN_STEPS, StepList } from "./views/steps.ts";
 
 /** What `document.body.dataset.state` says. */
-export type PageState = "boot" | "join" | "joining" | "needs-login" | "machines" | "connecting" | "terminal" | "error" | "ended";
+export type PageState = "boot" | "join" | "joining" | "needs-login" | "needs-approval" | "machines" | "connecting" | "terminal" | "error" | "ended";
 
 export type AppEvent = { type: "page"; state: PageState } | { type: "tailnet"; event: TailnetEvent } | { type: "shell"; host: string; state: Session["state"] };
 
@@ -160,6 +160,7 @@ export class App {
         // From here on it is the control server's time that passes.
         if (event.step === "login" && this.state === "joining") this.prepareShell();
         if (event.state === "running") this.running();
+        else if (event.state === "needs-approval") this.needsApproval();
         else if (event.state === "closed") this.closedByControl();
         else if (event.state === "failed") this.failed();
         this.drawStatus();
@@ -196,6 +197,13 @@ export class App {
     const { host, user } = this.settings;
     if (host) void this.openShell(host, user ?? "root");
     else this.showMachines();
+  }
+
+  private needsApproval(): void {
+    if (this.joined) return notice("An administrator must approve this machine again: until then it reaches no other.");
+    const name = this.tailnet?.self()?.shortName;
+    this.show("needs-approval", approvalView(name ? plain(name, 63) : "this machine", this.joinSteps, () => this.cancelJoin()));
+    announce("Waiting for approval");
   }
 
   private failed(): void {
@@ -477,9 +485,9 @@ export class App {
 
   private drawStatus(): void {
     if (!this.tailnet) return this.shells.setStatus("not connected", "none");
-    const waiting = this.tailnetState === "reconnecting" || this.tailnetState === "connecting";
+    const waiting = this.tailnetState === "reconnecting" || this.tailnetState === "needs-approval" || this.tailnetState === "connecting";
     const where = this.region ? plain(this.region, 24) : "connected";
-    const text = waiting ? "Reconnecting" : this.tailnetState === "failed" ? "Control server lost" : where;
+    const text = this.tailnetState === "needs-approval" ? "Waiting for approval" : waiting ? "Reconnecting" : this.tailnetState === "failed" ? "Control server lost" : where;
     const tone = waiting ? "wait" : this.tailnetState === "failed" ? "bad" : "good";
     this.machines?.setStatus(text, tone);
     this.shells.setStatus(text, tone);

@@ -52,7 +52,8 @@ export interface Tailnet {
   closeNow(): void;
 }
 
-export type TailnetState = "connecting" | "needs-login" | "running" | "reconnecting" | "failed" | "closed";
+/** `needs-approval`: an administrator of the tailnet has to approve this node, which goes on by itself then. */
+export type TailnetState = "connecting" | "needs-login" | "needs-approval" | "running" | "reconnecting" | "failed" | "closed";
 
 /** Steps of the way into a tailnet, in their order. */
 export type JoinStep = "control" | "login" | "netmap" | "relay";

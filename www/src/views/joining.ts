@@ -12,6 +12,18 @@ export function joiningView(controlUrl: string, steps: StepList, cancel: () => v
   );
 }
 
+/** An administrator of the tailnet has to approve the node. */
+export function approvalView(node: string, steps: StepList, cancel: () => void): HTMLElement {
+  return card(
+    {
+      title: "Waiting for approval",
+      lead: `An administrator of this tailnet must approve ${node} before it sees other machines: with Tailscale, on the Machines page of the admin console. This page goes on by itself.`,
+    },
+    steps.element,
+    actions({ label: "Cancel", id: "cancel", run: cancel }),
+  );
+}
+
 /** The control server wants a person to sign in somewhere. */
 export function loginView(url: string, steps: StepList, hooks: { copy: (text: string) => void; cancel: () => void }): HTMLElement {
   // The control server chose this address: it is shown before it is opened, and only web addresses can be.

@@ -42,6 +42,13 @@ test("without a key the sign-in address is shown, and then it goes on by itself"
   await browser.state("machines");
 });
 
+test("an administrator's approval is waited for, and then it goes on by itself", async () => {
+  await open(`control=${CONTROL}&authkey=k`, "&approval=700");
+  await browser.state("needs-approval");
+  assert.match(await text(), /An administrator of this tailnet must approve dayfly-7f3a/);
+  await browser.state("machines");
+});
+
 test("a shell that is given up before it was drawn does not come back", async () => {
   await open(`control=${CONTROL}&host=web-1`, "&login=700");
   await browser.click("[data-action=join]");

@@ -95,6 +95,11 @@ class MockTailnet implements Tailnet {
         await wait(Number(new URLSearchParams(location.search).get("login") ?? 1e9));
         tell({ type: "state", state: "connecting", step: "netmap" });
       }
+      const approval = new URLSearchParams(location.search).get("approval");
+      if (step === "netmap" && approval) {
+        tell({ type: "state", state: "needs-approval" });
+        await wait(Number(approval));
+      }
     }
     tell({ type: "relay", region: "fra", state: "connected" });
     tell({ type: "state", state: "running" });

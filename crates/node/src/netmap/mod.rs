@@ -58,6 +58,14 @@ impl NetMap {
         self.node.as_deref().map(|node| self.view(node))
     }
 
+    /// Whether an administrator has yet to approve this node, which sees no peers until then (tailcfg
+    /// `Node.MachineAuthorized`). Headscale, which knows no approval, says the same of a node whose key has expired: that
+    /// is none.
+    #[must_use]
+    pub fn needs_approval(&self) -> bool {
+        self.node.as_deref().is_some_and(|node| !node.machine_authorized && !node.expired)
+    }
+
     /// All peers, by number.
     pub fn peers(&self) -> impl Iterator<Item = Peer<'_>> {
         self.peers.values().map(|node| self.view(node))

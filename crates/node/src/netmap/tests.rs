@@ -179,6 +179,19 @@ fn a_keep_alive_changes_nothing_but_the_clock() {
 }
 
 #[test]
+fn a_node_that_is_not_said_to_be_authorized_needs_approval_unless_its_key_has_expired() {
+    let mut map = NetMap::new();
+    assert!(!map.needs_approval(), "nothing is known yet");
+    for (machine_authorized, expired, needed) in
+        [(false, false, true), (true, false, false), (false, true, false)]
+    {
+        let own = Node { machine_authorized, expired, ..node(1, "page", "100.64.0.1") };
+        let _ = map.apply(MapResponse { node: Some(Box::new(own)), ..MapResponse::default() }, false, NOW);
+        assert_eq!(map.needs_approval(), needed, "{machine_authorized} {expired}");
+    }
+}
+
+#[test]
 fn relays_stay_when_only_the_hints_about_them_change() {
     let mut map = three();
     let region = DerpRegion { region_id: 7, ..DerpRegion::default() };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use dayfly_platform::task::{AbortOnDropHandle, spawn};
 use dayfly_platform::time::sleep_until;
 use dayfly_sorted::SortedMap;
-use dayfly_wire::control::DerpRegion;
+use dayfly_wire::control::{DerpRegion, MapResponse};
 use tokio::sync::mpsc;
 
 use super::relay::{self, RelayNote};
@@ -33,7 +33,8 @@ pub(super) struct Driver {
     notes: mpsc::Sender<RelayNote>,
     relay_notes: Option<mpsc::Receiver<RelayNote>>,
     relays: SortedMap<u32, AbortOnDropHandle<()>>,
-    has_map: bool,
+    /// There is a map, and it says that the node is approved.
+    admitted: bool,
     running: bool,
 }
 
@@ -62,7 +63,7 @@ impl Driver {
             notes,
             relay_notes: Some(relay_notes),
             relays: SortedMap::new(),
-            has_map: false,
+            admitted: false,
             running: false,
         }
     }
@@ -110,19 +111,7 @@ impl Driver {
             ControlEvent::AuthUrl(url) => self.emit(NodeEvent::AuthUrl(url)).await,
             ControlEvent::NodeKey(key) => self.shared.with(|tunnel, now| tunnel.set_node_key(*key, now)),
             ControlEvent::Registered(registered) => self.emit(NodeEvent::Registered(registered)).await,
-            ControlEvent::Map { message, first } => {
-                {
-                    let now = wall_clock();
-                    let mut map = self.shared.map();
-                    let _ = map.apply(*message, first, now);
-                    let control_time = map.control_time(now);
-                    self.shared.with(|tunnel, now| tunnel.update(&map, control_time, now));
-                }
-                self.has_map = true;
-                self.choose_home();
-                self.emit(NodeEvent::MapChanged).await;
-                self.maybe_running().await;
-            }
+            ControlEvent::Map { message, first } => self.map_changed(*message, first).await,
             ControlEvent::Disconnected { error, retry_in } => {
                 self.emit(NodeEvent::Disconnected { error, retry_in }).await;
             }
@@ -136,6 +125,29 @@ impl Driver {
             }
         }
         false
+    }
+
+    async fn map_changed(&mut self, message: MapResponse, first: bool) {
+        let needs_approval = {
+            let now = wall_clock();
+            let mut map = self.shared.map();
+            let _ = map.apply(message, first, now);
+            let control_time = map.control_time(now);
+            self.shared.with(|tunnel, now| tunnel.update(&map, control_time, now));
+            map.needs_approval()
+        };
+        let tell = needs_approval && (first || self.admitted);
+        self.admitted = !needs_approval;
+        self.running &= self.admitted;
+        if tell {
+            self.emit(NodeEvent::NeedsApproval).await;
+        }
+        // Relays may turn away a node that is not approved, and it has nobody to talk to.
+        if self.admitted {
+            self.choose_home();
+        }
+        self.emit(NodeEvent::MapChanged).await;
+        self.maybe_running().await;
     }
 
     /// Sees to it that a home is being looked for, unless there is a good one.
@@ -215,7 +227,7 @@ impl Driver {
     }
 
     async fn maybe_running(&mut self) {
-        if self.running || !self.has_map {
+        if self.running || !self.admitted {
             return;
         }
         let ready = self.shared.with(|tunnel, _| {

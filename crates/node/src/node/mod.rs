@@ -81,7 +81,11 @@ pub enum NodeEvent {
     Registered(Box<Registered>),
     /// What is known of the tailnet has changed: see [`Node::with_netmap`].
     MapChanged,
-    /// The node is in the tailnet: it knows its peers and can be reached. Told once.
+    /// An administrator of the tailnet has to approve this node; it goes on by itself then. Told before `MapChanged`, and
+    /// again after the coordination server was lost.
+    NeedsApproval,
+    /// The node is in the tailnet: it knows its peers and can be reached. Told once, and again after each approval that
+    /// it needed since.
     Running,
     /// A relay connection has changed.
     Relay {

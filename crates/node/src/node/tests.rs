@@ -392,6 +392,44 @@ async fn the_first_region_that_answers_becomes_home() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_is_not_running_before_an_administrator_approved_it() {
+    let relays = Relays::default();
+    let mut member = Member::start(&relays).await;
+    let approved = member.entry(0, 1);
+    let map = |node: MapNode, regions: Option<DerpMap>| MapResponse {
+        node: Some(Box::new(node)),
+        derp_map: regions,
+        ..MapResponse::default()
+    };
+    let waiting = MapNode { machine_authorized: false, ..approved.clone() };
+    member.send(&map(waiting.clone(), Some(derp_map(&[1]))));
+    let kind = |event: &NodeEvent| match event {
+        NodeEvent::NeedsApproval => Some("approval"),
+        NodeEvent::MapChanged => Some("map"),
+        NodeEvent::Running => Some("running"),
+        _ => None,
+    };
+    assert_eq!(member.event(kind).await, "approval");
+    assert_eq!(member.event(kind).await, "map");
+    // Another word of the same is no news.
+    member.send(&map(waiting.clone(), None));
+    assert_eq!(member.event(kind).await, "map");
+    member.idle(5).await;
+    assert!(member.events.try_recv().is_err());
+    assert_eq!(relays.dials(1), 0, "a relay may turn it away");
+
+    for _ in 0..2 {
+        member.send(&map(approved.clone(), None));
+        assert_eq!(member.event(kind).await, "map");
+        assert_eq!(member.event(kind).await, "running");
+        // It may be taken back.
+        member.send(&map(waiting.clone(), None));
+        assert_eq!(member.event(kind).await, "approval");
+        assert_eq!(member.event(kind).await, "map");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_region_that_is_no_longer_used_is_closed_and_home_is_not() {
     let relays = Relays::default();
     let [mut near, far] = pair(&relays, [1, 2]).await;

@@ -69,7 +69,7 @@ pub struct Node {
     /// Whether it is connected to the server; `None` is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub online: Option<bool>,
-    /// The tailnet's owner has let it in.
+    /// An administrator has let it in, or nobody has to. Go writes no `false`: absent is not let in.
     #[serde(skip_serializing_if = "is_default")]
     pub machine_authorized: bool,
     /// Capabilities and attributes that the server gives it.
