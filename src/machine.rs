@@ -98,7 +98,7 @@ mod tests {
     fn map() -> NetMap {
         let mut map = NetMap::new();
         let message: MapResponse = from_json(MAP.as_bytes()).unwrap();
-        let _ = map.apply(message, true, Timestamp::from_unix(1_790_000_000));
+        map.apply(message, true, Timestamp::from_unix(1_790_000_000));
         map
     }
 
@@ -127,7 +127,7 @@ mod tests {
 
     fn change(map: &mut NetMap, json: &str) {
         let message: MapResponse = from_json(json.as_bytes()).unwrap();
-        let _ = map.apply(message, false, Timestamp::from_unix(1_790_000_000));
+        map.apply(message, false, Timestamp::from_unix(1_790_000_000));
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod tunnel;
 
 pub use control::{ControlError, Registered};
 pub use dial::{DerpAddress, DialError, Dialer};
-pub use netmap::{Changes, NetMap, Peer, ResolveError, Target};
+pub use netmap::{NetMap, Peer, ResolveError, Target};
 pub use node::{
     ConnectStep, Node, NodeEvent, NodeOptions, NodeStatus, PeerStatus, RelayState, RelayStatus, Remote,
     TcpError, TcpStream,

@@ -4,7 +4,6 @@ use std::mem;
 
 use dayfly_sorted::{SortedMap, SortedSet};
 use dayfly_wire::control::{DerpMap, MapResponse, Node, PeerChange, Timestamp};
-use dayfly_wire::key::NodePublic;
 
 use super::NetMap;
 
@@ -13,145 +12,96 @@ const BASE_FILTER: &str = "base";
 /// With nothing, this name takes back all entries of a map of changes.
 const ALL: &str = "*";
 
-/// What a message changed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[must_use]
-pub struct Changes {
-    /// This node itself.
-    pub node: bool,
-    /// Numbers of peers that are new or changed in any way.
-    pub peers: SortedSet<i64>,
-    /// Numbers of peers that are gone.
-    pub removed: SortedSet<i64>,
-    /// Node keys that no peer has any more: of peers that are gone, and old keys of those that have a new one.
-    pub removed_keys: Vec<NodePublic>,
-    /// The map of relays.
-    pub derp_map: bool,
-    /// The packet filter.
-    pub filter: bool,
-    /// Names and resolvers.
-    pub dns: bool,
-    /// Owners of nodes.
-    pub users: bool,
-    /// What the server says to a person.
-    pub health: bool,
-}
-
 impl NetMap {
     /// Takes in a message of the map stream.
     ///
     /// `first` says that it is the first with content of its stream: peers and packet filters that it does not
     /// name are gone, whatever was known from a stream before. `now` is the wall clock.
-    pub fn apply(&mut self, mut message: MapResponse, first: bool, now: Timestamp) -> Changes {
-        let mut changes = Changes::default();
+    pub fn apply(&mut self, mut message: MapResponse, first: bool, now: Timestamp) {
         if let Some(time) = message.control_time.filter(|time| !time.is_zero()) {
             self.clock_offset = time.unix().saturating_sub(now.unix());
         }
         self.as_of = self.control_time(now);
         if message.keep_alive {
-            return changes;
+            return;
         }
-        self.apply_peers(&mut message, first, now, &mut changes);
-        if let Some(node) = message.node {
-            changes.node = self.node.as_ref() != Some(&node);
-            self.node = Some(node);
+        self.apply_peers(&mut message, first, now);
+        if message.node.is_some() {
+            self.node = message.node;
         }
         for profile in message.user_profiles {
-            changes.users = true;
             self.users.insert(profile.id, profile);
         }
         if let Some(update) = message.derp_map {
-            changes.derp_map = self.apply_derp_map(update);
+            self.apply_derp_map(update);
         }
-        if first && !self.filters.is_empty() {
+        if first {
             self.filters.clear();
-            changes.filter = true;
         }
         if let Some(rules) = message.packet_filter {
             self.filters.insert(BASE_FILTER.to_owned(), rules);
-            changes.filter = true;
         }
-        if !message.packet_filters.is_empty() {
-            patch_map(&mut self.filters, message.packet_filters);
-            changes.filter = true;
-        }
+        patch_map(&mut self.filters, message.packet_filters);
         if let Some(dns) = message.dns_config {
-            changes.dns = self.dns != dns;
             self.dns = dns;
         }
         if !message.domain.is_empty() {
-            changes.node |= self.domain != message.domain;
             self.domain = message.domain;
         }
         if let Some(health) = message.health {
-            changes.health = self.health != health;
             self.health = health;
         }
-        if !message.display_messages.is_empty() {
-            patch_map(&mut self.messages, message.display_messages);
-            changes.health = true;
-        }
-        changes
+        patch_map(&mut self.messages, message.display_messages);
     }
 
-    fn apply_peers(&mut self, message: &mut MapResponse, first: bool, now: Timestamp, changes: &mut Changes) {
+    fn apply_peers(&mut self, message: &mut MapResponse, first: bool, now: Timestamp) {
         if first || !message.peers.is_empty() {
             // A full list makes the message's other words about peers void.
             let kept = if message.peers.is_empty() { &message.peers_changed } else { &message.peers };
             let kept: SortedSet<i64> = kept.iter().map(|node| node.id).collect();
             let gone: Vec<i64> = self.peers.keys().filter(|id| !kept.contains(id)).copied().collect();
             for id in gone {
-                self.remove_peer(id, changes);
+                self.remove_peer(id);
             }
         }
         if !message.peers.is_empty() {
             for node in mem::take(&mut message.peers) {
-                self.upsert_peer(node, changes);
+                self.upsert_peer(node);
             }
             return;
         }
         for &id in &message.peers_removed {
-            self.remove_peer(id, changes);
+            self.remove_peer(id);
         }
         for node in mem::take(&mut message.peers_changed) {
-            self.upsert_peer(node, changes);
+            self.upsert_peer(node);
         }
         for (id, &seen) in &message.peer_seen_change {
             if let Some(node) = self.peers.get_mut(id) {
                 node.last_seen = seen.then_some(now);
-                changes.peers.insert(*id);
             }
         }
         for (id, &online) in &message.online_change {
             if let Some(node) = self.peers.get_mut(id) {
                 node.online = Some(online);
-                changes.peers.insert(*id);
             }
         }
         for patch in &message.peers_changed_patch {
-            self.patch_peer(patch, changes);
+            self.patch_peer(patch);
         }
     }
 
-    fn upsert_peer(&mut self, node: Node, changes: &mut Changes) {
-        if node.id == 0 || self.peers.get(&node.id).is_some_and(|known| **known == node) {
+    fn upsert_peer(&mut self, node: Node) {
+        if node.id == 0 {
             return;
         }
         // A key belongs to one node: whoever had it under another number is gone.
         if let Some(&other) = self.by_key.get(&node.key)
             && other != node.id
         {
-            self.remove_peer(other, changes);
+            self.remove_peer(other);
         }
-        if let Some(before) = self.peers.remove(&node.id) {
-            self.unindex(&before);
-            if before.key != node.key {
-                changes.removed_keys.push(before.key);
-            }
-        }
-        changes.removed.remove(&node.id);
-        changes.removed_keys.retain(|key| *key != node.key);
-        changes.peers.insert(node.id);
+        self.remove_peer(node.id);
         self.by_key.insert(node.key, node.id);
         for prefix in node.addresses.iter().filter(|prefix| prefix.is_host()) {
             self.by_address.insert(prefix.address(), node.id);
@@ -159,25 +109,19 @@ impl NetMap {
         self.peers.insert(node.id, Box::new(node));
     }
 
-    fn remove_peer(&mut self, id: i64, changes: &mut Changes) {
-        if let Some(node) = self.peers.remove(&id) {
-            self.unindex(&node);
-            changes.removed_keys.push(node.key);
-            changes.peers.remove(&id);
-            changes.removed.insert(id);
-        }
-    }
-
-    fn unindex(&mut self, node: &Node) {
+    fn remove_peer(&mut self, id: i64) {
+        let Some(node) = self.peers.remove(&id) else {
+            return;
+        };
         self.by_key.remove(&node.key);
         for prefix in &node.addresses {
-            if self.by_address.get(&prefix.address()) == Some(&node.id) {
+            if self.by_address.get(&prefix.address()) == Some(&id) {
                 self.by_address.remove(&prefix.address());
             }
         }
     }
 
-    fn patch_peer(&mut self, patch: &PeerChange, changes: &mut Changes) {
+    fn patch_peer(&mut self, patch: &PeerChange) {
         let Some(before) = self.peers.get(&patch.node_id) else {
             return;
         };
@@ -216,16 +160,18 @@ impl NetMap {
         if patch.key_expiry.is_some() {
             node.key_expiry = patch.key_expiry;
         }
-        self.upsert_peer(node, changes);
+        self.upsert_peer(node);
     }
 
     /// Without regions the ones known before stay, and only the hints change.
-    fn apply_derp_map(&mut self, update: DerpMap) -> bool {
-        let known = self.derp_map.regions.take();
-        let before = DerpMap { home_params: self.derp_map.home_params.take(), regions: known };
-        self.derp_map.regions = update.regions.or_else(|| before.regions.clone());
-        self.derp_map.home_params = update.home_params.or_else(|| before.home_params.clone());
-        self.derp_map != before
+    fn apply_derp_map(&mut self, update: DerpMap) {
+        let DerpMap { regions, home_params } = update;
+        if regions.is_some() {
+            self.derp_map.regions = regions;
+        }
+        if home_params.is_some() {
+            self.derp_map.home_params = home_params;
+        }
     }
 }
 

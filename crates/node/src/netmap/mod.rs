@@ -20,7 +20,6 @@ use dayfly_wire::control::{
 };
 use dayfly_wire::key::NodePublic;
 
-pub use apply::Changes;
 pub use peer::Peer;
 pub use resolve::{ResolveError, Target};
 pub(crate) use routes::Routes;

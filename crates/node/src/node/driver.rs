@@ -131,7 +131,7 @@ impl Driver {
         let needs_approval = {
             let now = wall_clock();
             let mut map = self.shared.map();
-            let _ = map.apply(message, first, now);
+            map.apply(message, first, now);
             let control_time = map.control_time(now);
             self.shared.with(|tunnel, now| tunnel.update(&map, control_time, now));
             map.needs_approval()

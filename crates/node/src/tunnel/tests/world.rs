@@ -121,7 +121,7 @@ pub(super) fn map_of(own: &Node, peers: Vec<Node>, filter: Vec<FilterRule>) -> N
         packet_filter: Some(filter),
         ..MapResponse::default()
     };
-    let _ = map.apply(message, true, Timestamp::from_unix(0));
+    map.apply(message, true, Timestamp::from_unix(0));
     map
 }
 
