@@ -7,6 +7,8 @@
 //!
 //! Headscale applies what nodes ask for twice a second: joining waits for that four times, in either client.
 //!
+//! `cargo xtask bench relay` measures our relay beside `derper` instead.
+//!
 //! What is measured without either client is beside it: when an empty page's first script runs, and the same shell by
 //! `tailscale ssh`. No client in a page can be expected to be faster.
 
@@ -14,6 +16,7 @@ mod clients;
 mod idle;
 mod native;
 mod options;
+mod relay;
 mod size;
 mod table;
 mod visit;
@@ -39,7 +42,12 @@ fn main() -> Result<()> {
         let lab = Lab::new("bench")?;
         rows.extend(live(&lab, &options).with_context(|| format!("logs are in {}", lab.logs().display()))?);
     }
-    print(&options.clients, &rows);
+    if !rows.is_empty() {
+        print(&options.clients.iter().map(|client| client.title()).collect::<Vec<_>>(), &rows);
+    }
+    if options.relay {
+        print(&relay::TITLES, &relay::rows(options.rounds)?);
+    }
     Ok(())
 }
 

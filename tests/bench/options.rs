@@ -16,6 +16,8 @@ pub(crate) struct Options {
     pub(crate) start: bool,
     /// Echo, and output into the page.
     pub(crate) stream: bool,
+    /// What a relay costs; not a measurement of clients, and done only when it is asked for.
+    pub(crate) relay: bool,
     /// Which clients, in the order of their turns.
     pub(crate) clients: Vec<Client>,
     /// How often.
@@ -25,12 +27,13 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Parse words such as `size start tsconnect --rounds 3`; everything, when there are none.
+    /// Parse words such as `size start tsconnect --rounds 3`; all of both clients, when there are none.
     pub(crate) fn parse(words: impl IntoIterator<Item = String>) -> Result<Self> {
         let mut options = Self {
             size: false,
             start: false,
             stream: false,
+            relay: false,
             clients: Vec::new(),
             rounds: ROUNDS,
             trace: false,
@@ -41,6 +44,7 @@ impl Options {
                 "size" => options.size = true,
                 "start" => options.start = true,
                 "stream" => options.stream = true,
+                "relay" => options.relay = true,
                 "--trace" => options.trace = true,
                 "--rounds" => match words.next().and_then(|count| count.parse().ok()) {
                     Some(count @ 1..=100) => options.rounds = count,
@@ -48,11 +52,13 @@ impl Options {
                 },
                 name => match Client::BOTH.into_iter().find(|client| client.name() == name) {
                     Some(client) => options.clients.push(client),
-                    None => bail!("{name:?} is neither a measurement (size, start, stream) nor a client"),
+                    None => {
+                        bail!("{name:?} is neither a measurement (size, start, stream, relay) nor a client")
+                    }
                 },
             }
         }
-        if !(options.size || options.start || options.stream) {
+        if !(options.size || options.start || options.stream || options.relay) {
             (options.size, options.start, options.stream) = (true, true, true);
         }
         if options.clients.is_empty() {
@@ -73,7 +79,7 @@ mod tests {
     #[test]
     fn without_words_everything_is_measured() {
         let options = parse("").unwrap();
-        assert!(options.size && options.start && options.stream);
+        assert!(options.size && options.start && options.stream && !options.relay);
         assert_eq!(options.clients, Client::BOTH);
         assert_eq!(options.rounds, ROUNDS);
     }
@@ -83,6 +89,8 @@ mod tests {
         let options = parse("start dayfly --rounds 2 --trace").unwrap();
         assert!(options.trace && !options.size && options.start && !options.stream);
         assert_eq!((options.clients, options.rounds), (vec![Client::Dayfly], 2));
+        let options = parse("relay").unwrap();
+        assert!(options.relay && !options.size && !options.start && !options.stream);
         assert!(parse("speed").is_err());
         assert!(parse("--rounds 0").is_err());
         assert!(parse("--rounds").is_err());

@@ -1,7 +1,5 @@
 //! Medians, their ratio, and whether the ratio is what was aimed at.
 
-use crate::clients::Client;
-
 /// What a number counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
@@ -9,11 +7,13 @@ pub(crate) enum Unit {
     Bytes,
     /// Milliseconds.
     Milliseconds,
+    /// Seconds.
+    Seconds,
     /// Bytes in a second; shown in megabytes (10^6) in a second.
     BytesPerSecond,
 }
 
-/// What Dayfly's median divided by the other client's is aimed to be.
+/// What Dayfly's median divided by the other's is aimed to be.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Target {
     /// For what should be small.
@@ -27,7 +27,7 @@ pub(crate) enum Target {
 pub(crate) struct Row {
     what: String,
     unit: Unit,
-    /// All samples of each client.
+    /// All samples of each column.
     samples: Vec<Vec<f64>>,
     /// Samples of what is measured without any client, on the same way.
     floor: Vec<f64>,
@@ -35,7 +35,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// A line; `samples` are in the clients' order.
+    /// A line; `samples` are in the columns' order.
     pub(crate) fn new(what: &str, unit: Unit, samples: Vec<Vec<f64>>, target: Option<Target>) -> Self {
         Self { what: what.to_owned(), unit, samples, floor: Vec::new(), target }
     }
@@ -86,6 +86,7 @@ impl Unit {
         let (scale, name) = match self {
             Self::Bytes => (1e6, "MB"),
             Self::Milliseconds => (1.0, "ms"),
+            Self::Seconds => (1.0, "s"),
             Self::BytesPerSecond => (1e6, "MB/s"),
         };
         let number = |value: f64| {
@@ -121,13 +122,14 @@ fn shown_ratio(ratio: f64) -> String {
     if ratio < 1.0 { format!("1/{:.1}", ratio.recip()) } else { format!("{ratio:.1}x") }
 }
 
-/// Print the table to standard output.
-pub(crate) fn print(clients: &[Client], rows: &[Row]) {
+/// Print the table to standard output, each column under its title.
+pub(crate) fn print(titles: &[&str], rows: &[Row]) {
     let mut head = vec![String::new()];
-    head.extend(clients.iter().map(|client| client.title().to_owned()));
-    head.push("neither".to_owned());
-    if clients.len() == 2 {
-        head.extend(["ratio", "target", ""].map(str::to_owned));
+    head.extend(titles.iter().map(|&title| title.to_owned()));
+    head.push(if rows.iter().any(|row| !row.floor.is_empty()) { "neither" } else { "" }.to_owned());
+    if titles.len() == 2 {
+        let target = if rows.iter().any(|row| row.target.is_some()) { "target" } else { "" };
+        head.extend(["ratio", target, ""].map(str::to_owned));
     }
     let mut lines = vec![head];
     lines.extend(rows.iter().map(Row::cells));

@@ -62,6 +62,12 @@ impl Derper {
         self.certificate.as_ref()
     }
 
+    /// Its process's id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The running process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process

@@ -30,7 +30,8 @@ usage: cargo xtask <command>
   test [NAME..]  set up, lint, build and test everything; with names: only the tests against peers that match
   lint           formatting, clippy (native and wasm), house rules, licences
   dist           build the page into dist/
-  bench [WHAT..] measure the page and Tailscale's own client in turn: size, start, stream
+  bench [WHAT..] measure the page and Tailscale's own client in turn: size, start, stream;
+                 or, for relay, our relay and derper
 ";
 
 fn main() -> ExitCode {

@@ -11,8 +11,10 @@ use crate::setup::{self, Need};
 use crate::step::{run, step};
 use crate::{dist, namespace};
 
-/// What can be measured.
+/// What can be measured of clients.
 const WHAT: [&str; 3] = ["size", "start", "stream"];
+/// What is measured of our relay, beside Tailscale's, when it is asked for.
+const RELAY: &str = "relay";
 /// Who can be measured; both in turn, unless one is named.
 const CLIENTS: [&str; 2] = ["tsconnect", "dayfly"];
 
@@ -21,12 +23,13 @@ pub(crate) fn run_command(wanted: &[String]) -> Result<ExitCode> {
     let is_of = |words: &[&str]| wanted.iter().any(|word| words.contains(&word.as_str()));
     if let Some(word) = unknown(wanted) {
         bail!(
-            "there is no benchmark of {word:?}: {}, {}, --rounds N, --trace",
+            "there is no benchmark of {word:?}: {}, {}, {RELAY}, --rounds N, --trace",
             WHAT.join(", "),
             CLIENTS.join(", ")
         );
     }
-    let is_wanted = |client: &'static str| is_of(&[client]) || !is_of(&CLIENTS);
+    let is_of_clients = is_of(&WHAT) || !is_of(&[RELAY]);
+    let is_wanted = |client: &'static str| is_of_clients && (is_of(&[client]) || !is_of(&CLIENTS));
 
     let ready = setup::run(Need::Tests)?;
     if !ready.missing.is_empty() {
@@ -42,6 +45,12 @@ pub(crate) fn run_command(wanted: &[String]) -> Result<ExitCode> {
     bench.args(wanted).env("PATH", paths::path_with_cache()?).current_dir(paths::root());
     if is_wanted("tsconnect") {
         bench.env("DAYFLY_TSCONNECT", tsconnect::build()?);
+    }
+    if is_of(&[RELAY]) {
+        step("the relay as it is released", || {
+            run(cargo().args(["build", "--quiet", "--release", "-p", "dayfly-relay", "--bins"]))
+        })?;
+        bench.env("DAYFLY_RELAY", paths::target().join("release/dayfly-relay"));
     }
     step("the benchmark", || match namespace::wrap(&bench)? {
         Some(mut inside) => run(&mut inside),
@@ -59,7 +68,7 @@ fn unknown(wanted: &[String]) -> Option<&String> {
     while let Some(word) = words.next() {
         if word == "--rounds" {
             words.next();
-        } else if word != "--trace" && !WHAT.contains(&word.as_str()) && !CLIENTS.contains(&word.as_str()) {
+        } else if !["--trace", RELAY].iter().chain(&WHAT).chain(&CLIENTS).any(|known| word == known) {
             return Some(word);
         }
     }
@@ -73,7 +82,7 @@ mod tests {
     #[test]
     fn words_without_a_meaning_are_found() {
         let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(unknown(&words("size start stream --rounds 3 --trace dayfly")), None);
+        assert_eq!(unknown(&words("size start stream relay --rounds 3 --trace dayfly")), None);
         assert_eq!(unknown(&words("size speed")).map(String::as_str), Some("speed"));
     }
 }
