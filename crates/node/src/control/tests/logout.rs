@@ -80,7 +80,8 @@ async fn a_logout_on_a_connection_that_is_dead_is_sent_again_on_another() {
             assert_eq!(request.body["Expiry"], "1970-01-01T00:02:03Z");
             request.register(&RegisterResponse::default());
         };
-        let ((), result) = tokio::join!(answer, control.logout());
+        let both = async { tokio::join!(answer, control.logout()) };
+        let ((), result) = tokio::time::timeout(9 * SECOND, both).await.expect("it is sent again");
         assert!(result.is_ok(), "{result:?}");
         assert_eq!(bench.server.dials.load(Ordering::Relaxed), 2);
         assert!(matches!(bench.event().await, ControlEvent::LoggedOut));

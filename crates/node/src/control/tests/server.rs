@@ -105,13 +105,14 @@ impl Server {
         };
         loop {
             let next = tokio::select! {
-                next = connection.accept() => next,
+                biased;
                 how = &mut cut => {
                     if how == Ok(Cut::Silent) {
                         std::future::pending::<()>().await;
                     }
                     return;
                 }
+                next = connection.accept() => next,
             };
             let Some(Ok((request, respond))) = next else {
                 return;
