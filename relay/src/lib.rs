@@ -6,8 +6,10 @@
 //!
 //! It is no coordination server, and sees no plaintext: what it relays is encrypted between the nodes.
 
+mod answer;
 pub mod config;
 mod derp;
+mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod gateway;
@@ -17,6 +19,7 @@ mod metrics;
 pub mod options;
 mod origin;
 mod server;
+mod shared;
 mod socket;
 mod stun;
 mod tls;
@@ -26,6 +29,7 @@ mod websocket;
 mod www;
 
 pub use config::Config;
-pub use server::{Addresses, Relay, Reloader, StartError};
+pub use error::StartError;
+pub use server::{Addresses, Relay, Reloader};
 pub use tls::TlsError;
 pub use www::LoadError;

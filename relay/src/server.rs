@@ -1,17 +1,13 @@
-//! One process: its listeners, what they share, and its end.
+//! One process: its listeners and its end.
 
-use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use http::header::InvalidHeaderValue;
 use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
-use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -21,15 +17,16 @@ use crate::config::{Config, UpstreamUrl};
 use crate::derp::rate::TokenBucket;
 use crate::derp::verify::Verifier;
 use crate::derp::{self, Restart, Timeouts};
+use crate::error::StartError;
 use crate::gateway::Gateway;
 use crate::metrics::Metrics;
 use crate::origin::{AllowedHosts, AllowedOrigins};
+use crate::shared::{Place, Shared};
 use crate::socket::Socket;
 use crate::stun;
-use crate::tls::{self, Certificate, TlsError};
+use crate::tls::{self, Certificate};
 use crate::upstream::Upstream;
 use crate::web;
-use crate::www::{self, LoadError, Site};
 
 /// How long a TLS handshake may take.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,53 +36,12 @@ const USER_TIMEOUT: Duration = Duration::from_secs(15);
 const BACKLOG: i32 = 1024;
 /// How many connections the listener for metrics may have open.
 const MAX_OPS_CONNECTIONS: usize = 16;
-/// Where the page looks for its settings.
-const CONFIG: &str = "/config.json";
 /// How long to wait after an error that will not go away at once, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Within what time clients of a relay that goes down should come back, so that they don't come all at once.
 const RECONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// For how long they should try.
 const TRY_FOR: Duration = Duration::from_secs(30);
-
-/// Why a process could not start.
-#[derive(Debug, Error)]
-pub enum StartError {
-    /// No address was given.
-    #[error("there is no address to listen on")]
-    NoListener,
-    /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-    /// Plain HTTP would be reachable by others.
-    #[error(
-        "{0} can be reached by others, and plain HTTP would show them what passes: give --tls-cert and --tls-key, or \
-         --allow-plain-http where something in front of it speaks TLS"
-    )]
-    PlainHttp(SocketAddr),
-    /// TLS cannot be set up.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The page cannot be served.
-    #[error(transparent)]
-    Page(#[from] LoadError),
-    /// The page's configuration cannot be read.
-    #[error("{} cannot be read: {source}", path.display())]
-    PageConfig {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The page's headers have characters that no header has.
-    #[error("the page's content security policy is not valid: {0}")]
-    Headers(#[from] InvalidHeaderValue),
-}
 
 /// Where a process really listens.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -96,101 +52,6 @@ pub struct Addresses {
     pub stun: Vec<SocketAddr>,
     /// Metrics.
     pub metrics: Option<SocketAddr>,
-}
-
-/// What all connections share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) derp: Option<Arc<derp::Server>>,
-    pub(crate) gateway: Arc<Gateway>,
-    pub(crate) hosts: AllowedHosts,
-    site: RwLock<Arc<Site>>,
-    config: Config,
-    certificate: Option<Arc<Certificate>>,
-    closing: watch::Sender<bool>,
-    /// Held by each connection, so that the process knows when the last one is gone.
-    connections: Arc<Semaphore>,
-}
-
-impl Shared {
-    /// The page as it is now.
-    pub(crate) fn site(&self) -> Arc<Site> {
-        Arc::clone(&self.site.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Waits until the process goes down.
-    pub(crate) fn closing(&self) -> impl Future<Output = ()> + use<> {
-        let mut closing = self.closing.subscribe();
-        async move {
-            if closing.wait_for(|closing| *closing).await.is_err() {
-                pending::<()>().await;
-            }
-        }
-    }
-
-    fn load_site(config: &Config) -> Result<Site, StartError> {
-        let mut site = Site { headers: config.page.headers.build()?, ..Site::default() };
-        if let Some(directory) = &config.page.www {
-            site.assets = www::load(directory)?;
-        }
-        if site.has_page()
-            && let Some(json) = config.gateway.page_settings()
-        {
-            site.assets.entry(CONFIG.to_owned()).or_insert_with(|| www::single(CONFIG, json.into()));
-        }
-        if let Some(path) = &config.page.config {
-            let bytes = std::fs::read(path)
-                .map_err(|source| StartError::PageConfig { path: path.clone(), source })?;
-            site.assets.insert(CONFIG.to_owned(), www::single(CONFIG, bytes.into()));
-        }
-        Ok(site)
-    }
-
-    /// Takes the page into use, and compresses it meanwhile.
-    fn publish(self: &Arc<Self>, site: Site) {
-        let site = Arc::new(site);
-        *self.site.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&site);
-        tokio::task::spawn_blocking(move || www::compress_all(&site.assets));
-    }
-
-    /// Reads certificates and the page again. What cannot be read stays as it was.
-    fn reload(self: &Arc<Self>) {
-        match self.certificate.as_ref().map(|certificate| certificate.reload()) {
-            Some(Ok(())) => tracing::info!("certificate read again"),
-            Some(Err(error)) => tracing::error!(%error, "certificate not read again"),
-            None => {}
-        }
-        if self.config.page.www.is_some() || self.config.page.config.is_some() {
-            match Self::load_site(&self.config) {
-                Ok(site) => {
-                    tracing::info!(files = site.assets.len(), "page read again");
-                    self.publish(site);
-                }
-                Err(error) => tracing::error!(%error, "page not read again"),
-            }
-        }
-    }
-}
-
-/// A connection's place among those that may be open. It stays the connection's own when the protocol changes.
-struct Place {
-    shared: Arc<Shared>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Place {
-    fn take(shared: &Arc<Shared>) -> Option<Self> {
-        let permit = Arc::clone(&shared.connections).try_acquire_owned().ok()?;
-        shared.metrics.open.add(1);
-        Some(Self { shared: Arc::clone(shared), _permit: permit })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.shared.metrics.open.sub(1);
-    }
 }
 
 /// A relay, a gateway and a page, as far as they are configured, on one process' listeners.

@@ -16,7 +16,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::Request;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -27,11 +27,9 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, timeout};
 
 pub(crate) use self::takeover::{Changed, Takeover};
-use crate::server::Shared;
+use crate::answer::Answer;
+use crate::shared::Shared;
 use crate::socket::Socket;
-
-/// What is answered with.
-pub(crate) type Answer = Response<Full<Bytes>>;
 
 /// How long a request's head may take, and how long a connection may be idle between requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -129,21 +127,6 @@ where
     .await
 }
 
-/// An answer of plain text.
-pub(crate) fn text(status: StatusCode, text: impl Into<String>) -> Answer {
-    let mut text = text.into();
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
-    }
-    let mut answer = Response::new(Full::new(Bytes::from(text)));
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
-}
-
 /// Serves a listener of its own for what only the machine's owner may see: metrics and health.
 pub(crate) async fn serve_ops(shared: Arc<Shared>, stream: tokio::net::TcpStream, loopback: bool) {
     let service = hyper::service::service_fn(|request: Request<Incoming>| {
@@ -164,6 +147,7 @@ pub(crate) async fn serve_ops(shared: Arc<Shared>, stream: tokio::net::TcpStream
 mod tests {
     use std::future::{pending, ready};
 
+    use http::Response;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
     use super::*;

@@ -8,10 +8,11 @@ use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONTENT_TY
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 
-use super::{Answer, Takeover, text};
+use super::Takeover;
+use crate::answer::{Answer, text};
 use crate::gateway::{CONTROL_PROTOCOL, Gateway, GatewayError, HANDSHAKE, parameter};
 use crate::origin::host_is_local;
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::websocket::{accept_key, offers, wants_websocket};
 
 /// Where the gateway's relays are, each under its region.

@@ -23,7 +23,7 @@ pub use self::headers::PageHeaders;
 pub(crate) use self::headers::is_source;
 pub use self::load::LoadError;
 pub(crate) use self::load::{load, single};
-use crate::web::{Answer, text};
+use crate::answer::{Answer, text};
 
 /// One file.
 #[derive(Debug)]
