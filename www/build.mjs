@@ -41,6 +41,8 @@ const adapted = {
       replace("()=>{this._selectionService.refresh(),this._viewport?.queueSync()}", "()=>{this._dayflyScrolled||(this._dayflyScrolled=!0,queueMicrotask(()=>{this._dayflyScrolled=!1,this._selectionService.refresh(),this._viewport?.queueSync()}))}", 1);
       replace("this._bufferService.onScroll(()=>this._sync())", "this._bufferService.onScroll(()=>{this._dayflySync??=this._renderService.addRefreshCallback(()=>{this._dayflySync=void 0,this._sync()})})", 1);
       replace("_refresh(){this._refreshAnimationFrame=void 0,this._onRedrawRequest", "_refresh(){this._refreshAnimationFrame=void 0,dayflySelection(this)&&this._onRedrawRequest", 1);
+      // A line that scrolls in is a copy of the blank one, and most have nothing in these two to be forgotten.
+      replace(/this\.(_combined|_extendedAttrs)=\{\};for\(/g, "this.$1=dayflyEmptied(this.$1);for(", 3);
       return { contents, loader: "js" };
     });
   },

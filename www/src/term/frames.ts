@@ -55,3 +55,9 @@ export function dayflySelection(selection: Selection): boolean {
   selection.dayflyDrawn = selected;
   return selected || drawn;
 }
+
+/** An object with nothing in it: the same one, if there is nothing in it. A flood of lines would leave two behind for each line. */
+export function dayflyEmptied(object: object): object {
+  for (const _ in object) return {};
+  return object;
+}

@@ -13,6 +13,7 @@ import type { Disposable, TerminalPort } from "../dayfly.ts";
 import { isWebUrl } from "../dom.ts";
 import { parseOsc52 } from "./clipboard.ts";
 import { countOutput } from "./frames.ts";
+import { OutputReader } from "./output.ts";
 import { cleanPaste, LONGEST_PASTE, needsConsent, pasteBytes } from "./paste.ts";
 import { mayBeSent } from "./replies.ts";
 import { currentTheme, prefersDark } from "./themes.ts";
@@ -44,8 +45,7 @@ const SCROLLBACK = 3000;
 
 export class TerminalView {
   readonly element: HTMLElement;
-  /** What is no UTF-8 becomes U+FFFD, as everywhere in a browser; xterm.js itself drops such bytes without a trace. */
-  private readonly decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  private readonly output = new OutputReader();
   readonly port: TerminalPort;
   readonly terminal: Terminal;
   /** Bytes drawn, and UTF-16 units sent. */
@@ -228,7 +228,7 @@ export class TerminalView {
         view.hooks.tap(data);
         if (view.gone) return done();
         view.unparsed.push(done);
-        terminal.write(view.decoder.decode(data, { stream: true }), parsed);
+        terminal.write(view.output.read(data), parsed);
       },
       onData(listener): Disposable {
         view.dataListeners.add(listener);

@@ -257,6 +257,8 @@ test("UTF-8 split between chunks, emoji, wide characters and broken bytes are dr
   await shell();
   await type("show\r");
   await see("日本語 ✓ emoji 👩‍🚀 🦋 ünïcödé");
+  await type("hex 3ce2 82ac41 f09f a68b e282 42 ff 43c3 a93e\r");
+  await see("<€A🦋\ufffdB\ufffdCé>");
 });
 
 test("the terminal's size follows the window and can be set", async () => {

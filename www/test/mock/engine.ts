@@ -235,6 +235,7 @@ class MockShell implements Shell {
     else if (name === "behind") this.options.onEvent({ type: "error", step: "shell", what: `${this.options.host} is behind.`, seen: "", todo: "" });
     else if (name === "flood") await this.flood(Number(argument) * 1024 * 1024);
     else if (name === "raw") await this.print(JSON.parse(`"${line.slice(4)}"`) as string);
+    else if (name === "hex") for (const piece of line.split(" ").slice(1)) await this.send(Uint8Array.from(piece.match(/../g) ?? [], (byte) => parseInt(byte, 16)));
     else if (name === "show") await this.print(SHOW);
     else if (name) await this.print(`${line}: command not found\r\n`);
   }
