@@ -1,7 +1,17 @@
 /** The page's life: one tailnet node, its shells, and which state is on screen. */
 
 import { siteConfig, withSite, type Known, type Settings } from "./config.ts";
-import { asDayflyError, engine, type CloseReport, type DayflyError, type Exit, type Machine, type Shell, type Tailnet, type TailnetEvent } from "./dayfly.ts";
+import {
+  asDayflyError,
+  engine,
+  type CloseReport,
+  type DayflyError,
+  type Exit,
+  type Machine,
+  type Shell,
+  type Tailnet,
+  type TailnetEvent,
+} from "./dayfly.ts";
 import { announce, clock, h, plain, plainLines } from "./dom.ts";
 import { whenIdle } from "./lazy.ts";
 import { drawConnecting, drawEnded, drawFailed, endingOf, promptsOf, showOutput, type Session } from "./session.ts";
@@ -15,9 +25,22 @@ import { MachinesView } from "./views/machines.ts";
 import { JOIN_STEPS, StepList } from "./views/steps.ts";
 
 /** What `document.body.dataset.state` says. */
-export type PageState = "boot" | "join" | "joining" | "needs-login" | "needs-approval" | "machines" | "connecting" | "terminal" | "error" | "ended";
+export type PageState =
+  | "boot"
+  | "join"
+  | "joining"
+  | "needs-login"
+  | "needs-approval"
+  | "machines"
+  | "connecting"
+  | "terminal"
+  | "error"
+  | "ended";
 
-export type AppEvent = { type: "page"; state: PageState } | { type: "tailnet"; event: TailnetEvent } | { type: "shell"; host: string; state: Session["state"] };
+export type AppEvent =
+  | { type: "page"; state: PageState }
+  | { type: "tailnet"; event: TailnetEvent }
+  | { type: "shell"; host: string; state: Session["state"] };
 
 export class App {
   state: PageState = "boot";
@@ -63,7 +86,15 @@ export class App {
   begin(known: Known): void {
     this.known = known;
     if (known.start) this.join(known.settings);
-    else if (known.foreign) this.show("join", confirmView(known, () => this.join(known.settings), () => this.editForeign()));
+    else if (known.foreign)
+      this.show(
+        "join",
+        confirmView(
+          known,
+          () => this.join(known.settings),
+          () => this.editForeign(),
+        ),
+      );
     else this.showForm();
   }
 
@@ -89,8 +120,13 @@ export class App {
   }
 
   showForm(): void {
-    this.show("join", joinView(this.known.settings, (settings) => this.join(settings)));
-    const first = this.view.querySelector<HTMLInputElement>(this.known.settings.controlUrl ? "#field-authkey" : "#field-control");
+    this.show(
+      "join",
+      joinView(this.known.settings, (settings) => this.join(settings)),
+    );
+    const first = this.view.querySelector<HTMLInputElement>(
+      this.known.settings.controlUrl ? "#field-authkey" : "#field-control",
+    );
     if (!matchMedia("(pointer: coarse)").matches) first?.focus();
   }
 
@@ -111,7 +147,10 @@ export class App {
     this.region = "";
     this.joinSteps = new StepList(JOIN_STEPS, "Joining");
     this.joinSteps.begin("engine");
-    this.show("joining", joiningView(controlUrl, this.joinSteps, () => this.cancelJoin()));
+    this.show(
+      "joining",
+      joiningView(controlUrl, this.joinSteps, () => this.cancelJoin()),
+    );
     void this.connect(attempt, { ...settings, controlUrl });
   }
 
@@ -148,7 +187,10 @@ export class App {
     this.attempt += 1;
     this.tailnet = null;
     this.shells.clear();
-    this.showLeft("Closed when you left the page", nodeLine("gone", `${this.nodeLabel()} was logged out when the page was put away.`));
+    this.showLeft(
+      "Closed when you left the page",
+      nodeLine("gone", `${this.nodeLabel()} was logged out when the page was put away.`),
+    );
   }
 
   private heard(event: TailnetEvent): void {
@@ -167,10 +209,19 @@ export class App {
         break;
       case "auth-url":
         if (!this.joined) {
-          this.show("needs-login", loginView(event.url, this.joinSteps, { copy: (text) => void copyText(text, "Select the address and copy it by hand."), cancel: () => this.cancelJoin() }));
+          this.show(
+            "needs-login",
+            loginView(event.url, this.joinSteps, {
+              copy: (text) => void copyText(text, "Select the address and copy it by hand."),
+              cancel: () => this.cancelJoin(),
+            }),
+          );
           announce("Sign in to go on");
         } else {
-          notice("The control server wants you to sign in again.", { label: "Open", run: () => void window.open(event.url, "_blank", "noopener,noreferrer") });
+          notice("The control server wants you to sign in again.", {
+            label: "Open",
+            run: () => void window.open(event.url, "_blank", "noopener,noreferrer"),
+          });
         }
         break;
       case "machines":
@@ -202,7 +253,10 @@ export class App {
   private needsApproval(): void {
     if (this.joined) return notice("An administrator must approve this machine again: until then it reaches no other.");
     const name = this.tailnet?.self()?.shortName;
-    this.show("needs-approval", approvalView(name ? plain(name, 63) : "this machine", this.joinSteps, () => this.cancelJoin()));
+    this.show(
+      "needs-approval",
+      approvalView(name ? plain(name, 63) : "this machine", this.joinSteps, () => this.cancelJoin()),
+    );
     announce("Waiting for approval");
   }
 
@@ -239,7 +293,12 @@ export class App {
     for (const session of this.shells.open) this.shells.ended(session, "failed");
     this.show(
       "error",
-      errorView(error, [["Control server", this.settings.controlUrl]], { label: "Reload", id: "reload", run: () => location.reload(), primary: true }),
+      errorView(error, [["Control server", this.settings.controlUrl]], {
+        label: "Reload",
+        id: "reload",
+        run: () => location.reload(),
+        primary: true,
+      }),
     );
     announce(error.what);
   }
@@ -264,7 +323,10 @@ export class App {
     this.attempt += 1;
     this.tailnet = null;
     for (const session of this.shells.open) this.shells.ended(session, "ended");
-    this.showLeft("The tailnet let this page go", nodeLine("gone", `${this.nodeLabel()} was removed from the tailnet at ${clock()}.`));
+    this.showLeft(
+      "The tailnet let this page go",
+      nodeLine("gone", `${this.nodeLabel()} was removed from the tailnet at ${clock()}.`),
+    );
   }
 
   // Machines
@@ -338,7 +400,12 @@ export class App {
   private shellFailed(session: Session, error: DayflyError): void {
     if (session.state !== "connecting" && session.state !== "open") return;
     session.error = error;
-    drawFailed(session, error, () => this.again(session), () => this.back(session));
+    drawFailed(
+      session,
+      error,
+      () => this.again(session),
+      () => this.back(session),
+    );
     this.shells.ended(session, "failed");
     this.emit({ type: "shell", host: session.host, state: "failed" });
     announce(error.what);
@@ -357,9 +424,12 @@ export class App {
       session,
       title,
       line,
-      stays ? { label: "Machines", id: "back", run: () => this.back(session), primary: true } : { label: "Open again", id: "retry", run: () => this.again(session), primary: true },
+      stays
+        ? { label: "Machines", id: "back", run: () => this.back(session), primary: true }
+        : { label: "Open again", id: "retry", run: () => this.again(session), primary: true },
       { label: "Show the output", id: "output", run: () => showOutput(session) },
-      stays && this.shells.open.length <= 1 && { label: "Leave the tailnet", id: "leave", run: () => void this.leave(line) },
+      stays &&
+        this.shells.open.length <= 1 && { label: "Leave the tailnet", id: "leave", run: () => void this.leave(line) },
     );
     this.shells.ended(session, "ended");
     this.emit({ type: "shell", host: session.host, state: "ended" });
@@ -410,7 +480,8 @@ export class App {
     let target = line;
     if (target) {
       target.replaceChildren(nodeLine("leaving", `Removing ${name} from the tailnet …`));
-      for (const button of target.parentElement?.querySelectorAll("[data-action=leave], [data-action=back]") ?? []) button.remove();
+      for (const button of target.parentElement?.querySelectorAll("[data-action=leave], [data-action=back]") ?? [])
+        button.remove();
       for (const session of this.shells.open) if (session.state === "connecting") this.shells.remove(session);
     } else {
       this.shells.clear();
@@ -466,7 +537,8 @@ export class App {
     const current = this.shells.current;
     this.machines?.setShells(current !== null);
     if (!current) return;
-    if (current.state === "connecting" && !current.overlay.firstChild) drawConnecting(current, () => this.disconnect(current));
+    if (current.state === "connecting" && !current.overlay.firstChild)
+      drawConnecting(current, () => this.disconnect(current));
     // What a shell does by itself takes nobody away from the list, where they may be typing.
     if (!this.view.hidden) return;
     const states = { connecting: "connecting", open: "terminal", ended: "ended", failed: "error" } as const;
@@ -485,9 +557,19 @@ export class App {
 
   private drawStatus(): void {
     if (!this.tailnet) return this.shells.setStatus("not connected", "none");
-    const waiting = this.tailnetState === "reconnecting" || this.tailnetState === "needs-approval" || this.tailnetState === "connecting";
+    const waiting =
+      this.tailnetState === "reconnecting" ||
+      this.tailnetState === "needs-approval" ||
+      this.tailnetState === "connecting";
     const where = this.region ? plain(this.region, 24) : "connected";
-    const text = this.tailnetState === "needs-approval" ? "Waiting for approval" : waiting ? "Reconnecting" : this.tailnetState === "failed" ? "Control server lost" : where;
+    const text =
+      this.tailnetState === "needs-approval"
+        ? "Waiting for approval"
+        : waiting
+          ? "Reconnecting"
+          : this.tailnetState === "failed"
+            ? "Control server lost"
+            : where;
     const tone = waiting ? "wait" : this.tailnetState === "failed" ? "bad" : "good";
     this.machines?.setStatus(text, tone);
     this.shells.setStatus(text, tone);

@@ -38,7 +38,8 @@ export class Checksum {
   /** What `cksum` prints: CRC and length. */
   result(): { crc: number; bytes: number } {
     let crc = this.crc;
-    for (let length = this.bytes; length > 0; length = Math.floor(length / 256)) crc = (crc << 8) ^ (TABLE[(crc >>> 24) ^ (length & 0xff)] ?? 0);
+    for (let length = this.bytes; length > 0; length = Math.floor(length / 256))
+      crc = (crc << 8) ^ (TABLE[(crc >>> 24) ^ (length & 0xff)] ?? 0);
     return { crc: ~crc >>> 0, bytes: this.bytes };
   }
 }

@@ -59,7 +59,8 @@ export function parseConfig(json: unknown): Settings {
   if (typeof relays !== "object" || Array.isArray(relays)) throw new Error("its relays are no object");
   const entries = Object.entries(relays);
   if (entries.length > MOST_RELAYS) throw new Error(`it has more than ${MOST_RELAYS} relays`);
-  if (!entries.every((entry): entry is [string, string] => typeof entry[1] === "string")) throw new Error("one of its relays is no text");
+  if (!entries.every((entry): entry is [string, string] => typeof entry[1] === "string"))
+    throw new Error("one of its relays is no text");
   if (entries.length > 0) settings.relays = Object.fromEntries(entries);
   return settings;
 }
@@ -106,9 +107,16 @@ export function combine(config: Settings, fragment: Settings, origin: string): K
   const asked = fragment.controlUrl ? normalizeControlUrl(resolve(fragment.controlUrl, origin)) : null;
   const controlUrl = asked ?? configured;
   const ours = controlUrl === null || isSites(controlUrl, configured, origin);
-  const otherKey = ours && controlUrl !== null && config.controlKey !== undefined && (fragment.controlKey ?? config.controlKey) !== config.controlKey;
+  const otherKey =
+    ours &&
+    controlUrl !== null &&
+    config.controlKey !== undefined &&
+    (fragment.controlKey ?? config.controlKey) !== config.controlKey;
   const foreign = !ours && originOf(controlUrl) !== origin ? "server" : otherKey ? "key" : null;
-  const settings: Settings = { ...(ours && !foreign ? config : { hostname: config.hostname }), ...fragment } as Settings;
+  const settings: Settings = {
+    ...(ours && !foreign ? config : { hostname: config.hostname }),
+    ...fragment,
+  } as Settings;
   for (const key of TEXT_KEYS) if (settings[key] === undefined) delete settings[key];
   if (controlUrl) settings.controlUrl = controlUrl;
   if (settings.relays) settings.relays = absolute(settings.relays, origin);
@@ -137,7 +145,9 @@ function isSites(controlUrl: string, configured: string | null, origin: string):
 }
 
 function absolute(relays: Record<string, string>, origin: string): Record<string, string> {
-  return Object.fromEntries(Object.entries(relays).map(([region, url]) => [region, resolve(url, origin.replace(/^http/, "ws"))]));
+  return Object.fromEntries(
+    Object.entries(relays).map(([region, url]) => [region, resolve(url, origin.replace(/^http/, "ws"))]),
+  );
 }
 
 /** `config.json` may say `"/"` or `"."` for "where this page is", and paths there. */

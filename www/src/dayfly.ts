@@ -53,7 +53,14 @@ export interface Tailnet {
 }
 
 /** `needs-approval`: an administrator of the tailnet has to approve this node, which goes on by itself then. */
-export type TailnetState = "connecting" | "needs-login" | "needs-approval" | "running" | "reconnecting" | "failed" | "closed";
+export type TailnetState =
+  | "connecting"
+  | "needs-login"
+  | "needs-approval"
+  | "running"
+  | "reconnecting"
+  | "failed"
+  | "closed";
 
 /** Steps of the way into a tailnet, in their order. */
 export type JoinStep = "control" | "login" | "netmap" | "relay";

@@ -24,7 +24,9 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   for (const [name, value] of Object.entries(aria ?? {})) element.setAttribute(`aria-${name}`, value);
   for (const [name, listener] of Object.entries(on ?? {})) element.addEventListener(name, listener as EventListener);
   Object.assign(element, rest);
-  element.append(...children.filter((child): child is Node | string => child !== null && child !== undefined && child !== false));
+  element.append(
+    ...children.filter((child): child is Node | string => child !== null && child !== undefined && child !== false),
+  );
   return element;
 }
 
@@ -46,8 +48,14 @@ export function icon(name: keyof typeof PATHS): SVGSVGElement {
 
 const PATHS = {
   search: ["M8.75 14a5.25 5.25 0 1 0 0-10.5 5.25 5.25 0 0 0 0 10.5Z", "m12.7 12.7 4 4"],
-  copy: ["M7.5 7.5v-3a1 1 0 0 1 1-1h7a1 1 0 0 1 1 1v7a1 1 0 0 1-1 1h-3", "M4.5 7.5h7a1 1 0 0 1 1 1v7a1 1 0 0 1-1 1h-7a1 1 0 0 1-1-1v-7a1 1 0 0 1 1-1Z"],
-  paste: ["M7 4.5H5.5a1 1 0 0 0-1 1v10a1 1 0 0 0 1 1h9a1 1 0 0 0 1-1v-10a1 1 0 0 0-1-1H13", "M8 3h4a1 1 0 0 1 1 1v1a1 1 0 0 1-1 1H8a1 1 0 0 1-1-1V4a1 1 0 0 1 1-1Z"],
+  copy: [
+    "M7.5 7.5v-3a1 1 0 0 1 1-1h7a1 1 0 0 1 1 1v7a1 1 0 0 1-1 1h-3",
+    "M4.5 7.5h7a1 1 0 0 1 1 1v7a1 1 0 0 1-1 1h-7a1 1 0 0 1-1-1v-7a1 1 0 0 1 1-1Z",
+  ],
+  paste: [
+    "M7 4.5H5.5a1 1 0 0 0-1 1v10a1 1 0 0 0 1 1h9a1 1 0 0 0 1-1v-10a1 1 0 0 0-1-1H13",
+    "M8 3h4a1 1 0 0 1 1 1v1a1 1 0 0 1-1 1H8a1 1 0 0 1-1-1V4a1 1 0 0 1 1-1Z",
+  ],
   smaller: ["M4 15 8 5l4 10M5.4 11.5h5.2", "M14 10h4"],
   larger: ["M4 15 8 5l4 10M5.4 11.5h5.2", "M14 10h4M16 8v4"],
   close: ["m5.5 5.5 9 9M14.5 5.5l-9 9"],
@@ -63,8 +71,14 @@ const PATHS = {
   terminal: ["m5 7 3.5 3L5 13M10.5 13.5h4.5"],
   warn: ["M10 7.5v3.5M10 13.7v.1", "M9.1 3.6 2.6 14.9a1 1 0 0 0 .9 1.5h13a1 1 0 0 0 .9-1.5L10.9 3.6a1 1 0 0 0-1.8 0Z"],
   key: ["M12.5 11.5a4 4 0 1 0-3.8-2.7L3.5 14v2.5H6v-2h2v-2h1.5l1.2-1.2c.6.1 1.2.2 1.8.2Z", "M13.5 6.6v.1"],
-  eye: ["M2.5 10S5 4.8 10 4.8 17.5 10 17.5 10 15 15.2 10 15.2 2.5 10 2.5 10Z", "M10 12.2a2.2 2.2 0 1 0 0-4.4 2.2 2.2 0 0 0 0 4.4Z"],
-  keyboard: ["M3.5 5.5h13a1 1 0 0 1 1 1v7a1 1 0 0 1-1 1h-13a1 1 0 0 1-1-1v-7a1 1 0 0 1 1-1Z", "M5.5 8.5h.1M8.5 8.5h.1M11.5 8.5h.1M14.5 8.5h.1M7 11.5h6"],
+  eye: [
+    "M2.5 10S5 4.8 10 4.8 17.5 10 17.5 10 15 15.2 10 15.2 2.5 10 2.5 10Z",
+    "M10 12.2a2.2 2.2 0 1 0 0-4.4 2.2 2.2 0 0 0 0 4.4Z",
+  ],
+  keyboard: [
+    "M3.5 5.5h13a1 1 0 0 1 1 1v7a1 1 0 0 1-1 1h-13a1 1 0 0 1-1-1v-7a1 1 0 0 1 1-1Z",
+    "M5.5 8.5h.1M8.5 8.5h.1M11.5 8.5h.1M14.5 8.5h.1M7 11.5h6",
+  ],
 } as const;
 
 /** The product's mark: a mayfly, wings up. */

@@ -44,7 +44,8 @@ function begin(link: Settings, wanted: () => boolean): void {
       // A form that has nothing to be filled with stays as it is.
       if (wanted() && !(nothing && app.state === "join")) app.begin(combine(site, link, location.origin));
     },
-    (error: unknown) => wanted() && app.siteFailed(asDayflyError(error, "config"), () => begin(link, () => app.state === "boot")),
+    (error: unknown) =>
+      wanted() && app.siteFailed(asDayflyError(error, "config"), () => begin(link, () => app.state === "boot")),
   );
 }
 

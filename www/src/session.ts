@@ -43,7 +43,8 @@ export function promptsOf(session: Session, banner: (text: string) => void): Pro
     banner: (text) => wanted() && banner(text),
     hostKey: async (key) => wanted() && (await askHostKey(key, signal)),
     password: async (prompt) => (wanted() ? askPassword(prompt, signal) : null),
-    keyboardInteractive: async (name, instructions, prompts) => (wanted() ? askInteractive(name, instructions, prompts, signal) : null),
+    keyboardInteractive: async (name, instructions, prompts) =>
+      wanted() ? askInteractive(name, instructions, prompts, signal) : null,
     privateKey: async () => (wanted() ? askPrivateKey(signal) : null),
   };
 }
@@ -69,7 +70,9 @@ export function drawFailed(session: Session, error: DayflyError, again: () => vo
     { label: "Try again", id: "retry", run: again, primary: !careful },
     { label: "Back", id: "back", run: back, primary: careful },
   ];
-  session.overlay.replaceChildren(errorView(error, [["Machine", `${session.user}@${session.host}`]], ...(careful ? buttons.reverse() : buttons)));
+  session.overlay.replaceChildren(
+    errorView(error, [["Machine", `${session.user}@${session.host}`]], ...(careful ? buttons.reverse() : buttons)),
+  );
 }
 
 /** Show over its terminal how it ended; `node` says what became of the page's node. */

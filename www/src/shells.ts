@@ -54,10 +54,25 @@ export class Shells {
     this.element = element;
     this.hooks = hooks;
     this.search = this.makeSearch();
-    this.ctrl = h("button", { type: "button", aria: { pressed: "false" }, data: { key: "ctrl" }, on: { click: () => this.toggleCtrl() } }, "Ctrl");
+    this.ctrl = h(
+      "button",
+      { type: "button", aria: { pressed: "false" }, data: { key: "ctrl" }, on: { click: () => this.toggleCtrl() } },
+      "Ctrl",
+    );
     this.keys = this.makeKeys();
     const tool = (id: string, label: string, name: Parameters<typeof icon>[0], run: () => void) =>
-      h("button", { type: "button", class: "icon-button", title: label, aria: { label }, data: { action: id }, on: { click: run, mousedown: (event) => event.preventDefault() } }, icon(name));
+      h(
+        "button",
+        {
+          type: "button",
+          class: "icon-button",
+          title: label,
+          aria: { label },
+          data: { action: id },
+          on: { click: run, mousedown: (event) => event.preventDefault() },
+        },
+        icon(name),
+      );
     element.append(
       h(
         "header",
@@ -141,11 +156,37 @@ export class Shells {
     const id = this.nextId++;
     const steps = new StepList(SHELL_STEPS, `Opening a shell on ${host}`);
     const overlay = h("div", { class: "overlay" });
-    const pane = h("div", { class: "pane", role: "tabpanel", id: `pane-${id}`, data: { state: "connecting" } }, h("div", { class: "screen" }), overlay);
-    const select = h("button", { type: "button", role: "tab", class: "tab-name", aria: { controls: pane.id, selected: "false" } }, h("span", { class: "dot" }), h("span", { class: "tab-text" }, plain(host, 40)));
+    const pane = h(
+      "div",
+      { class: "pane", role: "tabpanel", id: `pane-${id}`, data: { state: "connecting" } },
+      h("div", { class: "screen" }),
+      overlay,
+    );
+    const select = h(
+      "button",
+      { type: "button", role: "tab", class: "tab-name", aria: { controls: pane.id, selected: "false" } },
+      h("span", { class: "dot" }),
+      h("span", { class: "tab-text" }, plain(host, 40)),
+    );
     const close = h("button", { type: "button", class: "tab-close", aria: { label: `Close ${host}` } }, icon("close"));
     const tab = h("div", { class: "tab", data: { state: "connecting" } }, select, close);
-    const session: Session = { id, host, user, began: new Date(), steps, overlay, pane, tab, view: null, shell: null, state: "connecting", over: new AbortController(), presented: false, closing: false, banner: "" };
+    const session: Session = {
+      id,
+      host,
+      user,
+      began: new Date(),
+      steps,
+      overlay,
+      pane,
+      tab,
+      view: null,
+      shell: null,
+      state: "connecting",
+      over: new AbortController(),
+      presented: false,
+      closing: false,
+      banner: "",
+    };
     select.addEventListener("click", () => this.select(session));
     close.addEventListener("click", () => this.hooks.disconnect(session));
     this.panes.append(pane);
@@ -163,11 +204,15 @@ export class Shells {
     if (session.state !== "connecting" || !screen) return null;
     // A terminal that is not laid out has no size.
     if (session === this.ahead && this.element.hidden) return null;
-    const view = module.createTerminal(screen, this.terminalHooks(session), { fontSize: this.fontSize, screenReader: this.screenReader });
+    const view = module.createTerminal(screen, this.terminalHooks(session), {
+      fontSize: this.fontSize,
+      screenReader: this.screenReader,
+    });
     session.view = view;
     view.onStickyCtrl = (on) => this.ctrl.setAttribute("aria-pressed", String(on));
     view.onSearchResults((index, count) => {
-      this.search.count.textContent = count === 0 ? (this.search.field.value ? "none" : "") : `${index + 1} of ${count}`;
+      this.search.count.textContent =
+        count === 0 ? (this.search.field.value ? "none" : "") : `${index + 1} of ${count}`;
     });
     void this.useGpu(view);
     return view;
@@ -260,7 +305,18 @@ export class Shells {
   }
 
   private drawTabs(): void {
-    const more = h("button", { type: "button", class: "icon-button", title: "One more shell", aria: { label: "One more shell" }, data: { action: "more" }, on: { click: () => this.hooks.more() } }, icon("plus"));
+    const more = h(
+      "button",
+      {
+        type: "button",
+        class: "icon-button",
+        title: "One more shell",
+        aria: { label: "One more shell" },
+        data: { action: "more" },
+        on: { click: () => this.hooks.more() },
+      },
+      icon("plus"),
+    );
     this.tabs.replaceChildren(...this.sessions.map((session) => session.tab), more);
   }
 
@@ -283,7 +339,10 @@ export class Shells {
       refusePaste: () => notice("This is too long to paste, and nothing of it was sent. Copy it as a file instead."),
       offerClipboard: (text) => {
         const size = text.length === 1 ? "one character" : `${text.length} characters`;
-        notice(`${session.host} wants to put ${size} on your clipboard.`, { label: "Allow", run: () => void this.toClipboard(text) });
+        notice(`${session.host} wants to put ${size} on your clipboard.`, {
+          label: "Allow",
+          run: () => void this.toClipboard(text),
+        });
       },
       followLink: (url, text) => {
         if (text === undefined) openLink(url);
@@ -340,7 +399,8 @@ export class Shells {
 
   private makeSearch(): { bar: HTMLElement; field: HTMLInputElement; count: HTMLElement } {
     const count = h("span", { class: "search-count", role: "status" });
-    const find = (direction: "next" | "previous", incremental = false) => this.current?.view?.find(field.value, direction, incremental);
+    const find = (direction: "next" | "previous", incremental = false) =>
+      this.current?.view?.find(field.value, direction, incremental);
     const field = h("input", {
       type: "search",
       id: "terminal-search",
@@ -358,7 +418,12 @@ export class Shells {
         },
       },
     });
-    const button = (label: string, name: Parameters<typeof icon>[0], run: () => void) => h("button", { type: "button", class: "icon-button", aria: { label }, title: label, on: { click: run } }, icon(name));
+    const button = (label: string, name: Parameters<typeof icon>[0], run: () => void) =>
+      h(
+        "button",
+        { type: "button", class: "icon-button", aria: { label }, title: label, on: { click: run } },
+        icon(name),
+      );
     const bar = h(
       "div",
       { class: "search-bar", role: "search", hidden: true },

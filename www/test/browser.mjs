@@ -14,7 +14,17 @@ async function freePort() {
   return port;
 }
 
-const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"];
+const FLAGS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--disable-dev-shm-usage",
+];
 
 export class Browser {
   static async start() {
@@ -25,7 +35,13 @@ export class Browser {
     browser.base = `http://127.0.0.1:${port}`;
     await browser.until("chromedriver", async () => (await (await fetch(`${browser.base}/status`)).json()).value.ready);
     const { sessionId } = await browser.call("POST", "/session", {
-      capabilities: { alwaysMatch: { browserName: "chrome", "goog:loggingPrefs": { browser: "ALL" }, "goog:chromeOptions": { args: [...FLAGS, `--user-data-dir=${browser.profile}`] } } },
+      capabilities: {
+        alwaysMatch: {
+          browserName: "chrome",
+          "goog:loggingPrefs": { browser: "ALL" },
+          "goog:chromeOptions": { args: [...FLAGS, `--user-data-dir=${browser.profile}`] },
+        },
+      },
     });
     browser.session = `/session/${sessionId}`;
     return browser;
@@ -39,7 +55,11 @@ export class Browser {
 
   async call(method, path, body) {
     const headers = { "content-type": "application/json" };
-    const answer = await fetch(this.base + path, { method, headers, ...(method === "POST" ? { body: JSON.stringify(body ?? {}) } : {}) });
+    const answer = await fetch(this.base + path, {
+      method,
+      headers,
+      ...(method === "POST" ? { body: JSON.stringify(body ?? {}) } : {}),
+    });
     const { value } = await answer.json();
     if (value?.error) throw new Error(`${path}: ${value.error}: ${value.message}`);
     return value;
@@ -71,15 +91,27 @@ export class Browser {
 
   /** Keys to whatever has the focus. */
   async keys(text) {
-    const actions = [...text].flatMap((value) => [{ type: "keyDown", value }, { type: "keyUp", value }]);
+    const actions = [...text].flatMap((value) => [
+      { type: "keyDown", value },
+      { type: "keyUp", value },
+    ]);
     await this.call("POST", `${this.session}/actions`, { actions: [{ type: "key", id: "k", actions }] });
   }
 
   /** Move to a point of the page, rest there, and click. */
   async pointer({ x, y }) {
     const move = (dx) => ({ type: "pointerMove", duration: 30, x: x + dx, y });
-    const actions = [move(-8), move(0), { type: "pause", duration: 100 }, move(1), { type: "pointerDown", button: 0 }, { type: "pointerUp", button: 0 }];
-    await this.call("POST", `${this.session}/actions`, { actions: [{ type: "pointer", id: "p", parameters: { pointerType: "mouse" }, actions }] });
+    const actions = [
+      move(-8),
+      move(0),
+      { type: "pause", duration: 100 },
+      move(1),
+      { type: "pointerDown", button: 0 },
+      { type: "pointerUp", button: 0 },
+    ];
+    await this.call("POST", `${this.session}/actions`, {
+      actions: [{ type: "pointer", id: "p", parameters: { pointerType: "mouse" }, actions }],
+    });
   }
 
   async find(selector) {
@@ -116,13 +148,17 @@ export class Browser {
   /** What the page said on its console, policy violations included. */
   async complaints() {
     const entries = await this.call("POST", `${this.session}/se/log`, { type: "browser" });
-    return entries.filter(({ level, message }) => level !== "INFO" && level !== "DEBUG" && !/config\.json/.test(message)).map(({ message }) => message);
+    return entries
+      .filter(({ level, message }) => level !== "INFO" && level !== "DEBUG" && !/config\.json/.test(message))
+      .map(({ message }) => message);
   }
 
   async look(width, height, dark) {
     await this.cdp("Emulation.setDeviceMetricsOverride", { width, height, deviceScaleFactor: 1, mobile: width < 600 });
     await this.cdp("Emulation.setTouchEmulationEnabled", { enabled: width < 600 });
-    await this.cdp("Emulation.setEmulatedMedia", { features: [{ name: "prefers-color-scheme", value: dark ? "dark" : "light" }] });
+    await this.cdp("Emulation.setEmulatedMedia", {
+      features: [{ name: "prefers-color-scheme", value: dark ? "dark" : "light" }],
+    });
   }
 
   async picture(path) {

@@ -12,11 +12,27 @@ const kinds = process.argv.length > 2 ? process.argv.slice(2) : ["unit", "browse
 try {
   const entryPoints = [];
   for (const kind of kinds) {
-    for (const name of await readdir(join(here, kind))) if (/\.test\.m?ts$/.test(name)) entryPoints.push(join(here, kind, name));
+    for (const name of await readdir(join(here, kind)))
+      if (/\.test\.m?ts$/.test(name)) entryPoints.push(join(here, kind, name));
   }
-  await build({ entryPoints, outdir: out, bundle: true, platform: "node", format: "esm", outExtension: { ".js": ".mjs" }, outbase: here, external: ["../serve.mjs", "../browser.mjs", "node:*"], logLevel: "warning", plugins: [helpers()] });
+  await build({
+    entryPoints,
+    outdir: out,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    outExtension: { ".js": ".mjs" },
+    outbase: here,
+    external: ["../serve.mjs", "../browser.mjs", "node:*"],
+    logLevel: "warning",
+    plugins: [helpers()],
+  });
   const files = entryPoints.map((path) => join(out, path.slice(here.length).replace(/\.ts$/, ".mjs")));
-  const code = await new Promise((resolve) => spawn(process.execPath, ["--test", "--test-reporter=spec", "--test-concurrency=1", ...files], { stdio: "inherit" }).on("exit", resolve));
+  const code = await new Promise((resolve) =>
+    spawn(process.execPath, ["--test", "--test-reporter=spec", "--test-concurrency=1", ...files], {
+      stdio: "inherit",
+    }).on("exit", resolve),
+  );
   process.exitCode = code ?? 1;
 } finally {
   await rm(out, { recursive: true, force: true });
@@ -27,7 +43,10 @@ function helpers() {
   return {
     name: "helpers",
     setup(bundle) {
-      bundle.onResolve({ filter: /\.\.\/(serve|browser)\.mjs$/ }, ({ path }) => ({ path: join(here, path.replace("../", "")), external: true }));
+      bundle.onResolve({ filter: /\.\.\/(serve|browser)\.mjs$/ }, ({ path }) => ({
+        path: join(here, path.replace("../", "")),
+        external: true,
+      }));
     },
   };
 }

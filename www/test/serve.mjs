@@ -10,7 +10,14 @@ import { build } from "esbuild";
 import { bundle, options } from "../build.mjs";
 
 const www = fileURLToPath(new URL("..", import.meta.url));
-const TYPES = { html: "text/html", js: "text/javascript", css: "text/css", svg: "image/svg+xml", json: "application/json", wasm: "application/wasm" };
+const TYPES = {
+  html: "text/html",
+  js: "text/javascript",
+  css: "text/css",
+  svg: "image/svg+xml",
+  json: "application/json",
+  wasm: "application/wasm",
+};
 /** A module of nothing: the mock's glue has it all. */
 const WASM = Buffer.from("0061736d01000000", "hex");
 
@@ -22,18 +29,26 @@ export async function serve({ config = null, port = 0 } = {}) {
   const dir = await mkdtemp(join(tmpdir(), "dayfly-page-"));
   await bundle(dir);
   await build({ ...options, entryPoints: { mock: join(www, "test/mock/engine.ts") }, outdir: dir });
-  const integrity = async (name) => `sha384-${createHash("sha384").update(await readFile(join(dir, name))).digest("base64")}`;
+  const integrity = async (name) =>
+    `sha384-${createHash("sha384")
+      .update(await readFile(join(dir, name)))
+      .digest("base64")}`;
   let html = await readFile(join(www, "index.html"), "utf8");
   html = html.replace(/<link data-trunk rel="rust"[^>]*>/, "");
   html = html.replace('<link data-trunk rel="icon"', '<link rel="icon"');
   for (const name of ["page.css", "main.js", "terminal.js", "webgl.js"]) {
     const attributes = `integrity="${await integrity(name)}" crossorigin="anonymous"`;
-    html = html.replace(`href=".build/${name}"`, `href="./${name}" ${attributes}`).replace(`src=".build/${name}"`, `src="./${name}" ${attributes}`);
+    html = html
+      .replace(`href=".build/${name}"`, `href="./${name}" ${attributes}`)
+      .replace(`src=".build/${name}"`, `src="./${name}" ${attributes}`);
   }
   // As Trunk and `cargo xtask dist` put them behind all else.
   const preloads = `<link rel="modulepreload" href="./mock.js" crossorigin="anonymous" integrity="${await integrity("mock.js")}"><link rel="preload" href="./mock.wasm" crossorigin="anonymous" as="fetch" type="application/wasm">`;
   html = html.replace("</head>", `${preloads}</head>`);
-  html = html.replaceAll(' data-trunk rel="css"', ' rel="stylesheet"').replaceAll(" data-trunk", "").replaceAll(" data-no-minify", "");
+  html = html
+    .replaceAll(' data-trunk rel="css"', ' rel="stylesheet"')
+    .replaceAll(" data-trunk", "")
+    .replaceAll(" data-no-minify", "");
   const state = { config };
   const server = createServer(async (request, response) => {
     const name = new URL(request.url, "http://x").pathname.slice(1) || "index.html";

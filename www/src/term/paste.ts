@@ -10,9 +10,7 @@ export const LONGEST_PASTE = 2 * 1024 * 1024;
  * and go on as if typed, and what a page hides in a copied line to act at once (`^C`, `^D`, `^R`).
  */
 export function cleanPaste(text: string): string {
-  return text
-    .replace(/\r\n?|\n/g, "\r")
-    .replace(/[\x00-\x08\x0a-\x0c\x0e-\x1f\x7f-\x9f]/g, "");
+  return text.replace(/\r\n?|\n/g, "\r").replace(/[\x00-\x08\x0a-\x0c\x0e-\x1f\x7f-\x9f]/g, "");
 }
 
 /** Whether it would run something by itself: more than one line, or one with Enter at its end, without brackets. */

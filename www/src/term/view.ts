@@ -162,7 +162,9 @@ export class TerminalView {
       },
     };
     this.sought = text;
-    return direction === "next" ? this.searchAddon.findNext(text, options) : this.searchAddon.findPrevious(text, options);
+    return direction === "next"
+      ? this.searchAddon.findNext(text, options)
+      : this.searchAddon.findPrevious(text, options);
   }
 
   onSearchResults(listener: (index: number, count: number) => void): void {

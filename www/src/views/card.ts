@@ -13,7 +13,14 @@ type Part = Node | string | null | undefined | false;
 
 export function card(text: CardText, ...parts: Part[]): HTMLElement {
   const heading = h("h1", { tabIndex: -1 }, text.title);
-  const body = h("div", { class: "card", data: { tone: text.tone ?? "plain" } }, brand(), heading, text.lead ? h("p", { class: "lead" }, text.lead) : null, ...parts);
+  const body = h(
+    "div",
+    { class: "card", data: { tone: text.tone ?? "plain" } },
+    brand(),
+    heading,
+    text.lead ? h("p", { class: "lead" }, text.lead) : null,
+    ...parts,
+  );
   return h("div", { class: "stage" }, body, footer());
 }
 
@@ -46,7 +53,16 @@ export function actions(...list: (Action | false | null | undefined)[]): HTMLEle
   for (const action of list) {
     if (!action) continue;
     row.append(
-      h("button", { type: "button", class: action.primary ? "button primary" : "button", data: { action: action.id }, on: { click: action.run } }, action.label),
+      h(
+        "button",
+        {
+          type: "button",
+          class: action.primary ? "button primary" : "button",
+          data: { action: action.id },
+          on: { click: action.run },
+        },
+        action.label,
+      ),
     );
   }
   return row;

@@ -21,8 +21,16 @@ function ask<T>(question: Question<T>): Promise<T | null> {
     const { signal } = question;
     if (signal.aborted) return resolve(null);
     let accepted = false;
-    const no = h("button", { type: "button", class: "button", data: { answer: "no" }, on: { click: () => dialog.close() } }, question.no ?? "Cancel");
-    const yes = h("button", { type: "submit", class: question.tone === "bad" ? "button danger" : "button primary", data: { answer: "yes" } }, question.yes);
+    const no = h(
+      "button",
+      { type: "button", class: "button", data: { answer: "no" }, on: { click: () => dialog.close() } },
+      question.no ?? "Cancel",
+    );
+    const yes = h(
+      "button",
+      { type: "submit", class: question.tone === "bad" ? "button danger" : "button primary", data: { answer: "yes" } },
+      question.yes,
+    );
     const form = h(
       "form",
       {
@@ -98,17 +106,33 @@ export function askPassword(prompt: string, signal: AbortSignal): Promise<string
 }
 
 /** What a server asks in its own words: codes, tokens, passwords. */
-export function askInteractive(name: string, instructions: string, prompts: InteractivePrompt[], signal: AbortSignal): Promise<string[] | null> {
+export function askInteractive(
+  name: string,
+  instructions: string,
+  prompts: InteractivePrompt[],
+  signal: AbortSignal,
+): Promise<string[] | null> {
   // A round without questions only says something, or nothing at all.
   if (prompts.length === 0 && !instructions.trim() && !name.trim()) return Promise.resolve([]);
   const fields = prompts.slice(0, 16).map((prompt, index) => {
-    const input = h("input", { type: prompt.echo ? "text" : "password", id: `answer-${index}`, autocomplete: "off", spellcheck: false });
-    return { input, element: h("div", { class: "field" }, h("label", { htmlFor: input.id }, plain(prompt.prompt, 200)), input) };
+    const input = h("input", {
+      type: prompt.echo ? "text" : "password",
+      id: `answer-${index}`,
+      autocomplete: "off",
+      spellcheck: false,
+    });
+    return {
+      input,
+      element: h("div", { class: "field" }, h("label", { htmlFor: input.id }, plain(prompt.prompt, 200)), input),
+    };
   });
   return ask({
     id: "keyboard-interactive",
     title: plain(name, 100) || "The server asks",
-    body: [instructions.trim() ? h("p", { class: "server-text" }, ...linked(plainLines(instructions, 2000))) : null, ...fields.map(({ element }) => element)],
+    body: [
+      instructions.trim() ? h("p", { class: "server-text" }, ...linked(plainLines(instructions, 2000))) : null,
+      ...fields.map(({ element }) => element),
+    ],
     yes: "Answer",
     answer: () => fields.map(({ input }) => input.value),
     signal,
@@ -117,7 +141,14 @@ export function askInteractive(name: string, instructions: string, prompts: Inte
 
 /** A private key from a file or from the clipboard; it stays in memory. */
 export function askPrivateKey(signal: AbortSignal): Promise<PrivateKey | null> {
-  const text = h("textarea", { id: "answer-key", rows: 6, spellcheck: false, autocomplete: "off", placeholder: "-----BEGIN OPENSSH PRIVATE KEY-----", required: true });
+  const text = h("textarea", {
+    id: "answer-key",
+    rows: 6,
+    spellcheck: false,
+    autocomplete: "off",
+    placeholder: "-----BEGIN OPENSSH PRIVATE KEY-----",
+    required: true,
+  });
   const file = h("input", {
     type: "file",
     id: "answer-file",
@@ -164,7 +195,10 @@ export async function askLink(url: string, text: string, signal: AbortSignal): P
   const answer = await ask({
     id: "link",
     title: "Open this address?",
-    body: [h("p", {}, "The text in the terminal says ", h("q", {}, plain(text, 120)), ". The link leads to:"), h("pre", { class: "key" }, plain(url, 1000))],
+    body: [
+      h("p", {}, "The text in the terminal says ", h("q", {}, plain(text, 120)), ". The link leads to:"),
+      h("pre", { class: "key" }, plain(url, 1000)),
+    ],
     yes: "Open",
     answer: () => true,
     signal,
@@ -178,7 +212,14 @@ export function askPasteText(signal: AbortSignal): Promise<string | null> {
   return ask({
     id: "paste-text",
     title: "Paste here",
-    body: [h("div", { class: "field" }, h("label", { htmlFor: text.id }, "This browser gives the clipboard only to a field."), text)],
+    body: [
+      h(
+        "div",
+        { class: "field" },
+        h("label", { htmlFor: text.id }, "This browser gives the clipboard only to a field."),
+        text,
+      ),
+    ],
     yes: "Send to the shell",
     answer: () => text.value,
     signal,
@@ -203,7 +244,11 @@ export function notice(text: string, action?: { label: string; run: () => void }
   if (!place) return;
   clearTimeout(noticeTimer);
   const hide = () => place.replaceChildren();
-  const close = h("button", { type: "button", class: "icon-button", aria: { label: "Dismiss" }, on: { click: hide } }, icon("close"));
+  const close = h(
+    "button",
+    { type: "button", class: "icon-button", aria: { label: "Dismiss" }, on: { click: hide } },
+    icon("close"),
+  );
   const act = action
     ? h(
         "button",

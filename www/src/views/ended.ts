@@ -21,14 +21,17 @@ const STEP_NAMES: Record<string, string> = {
   shell: "Starting the shell",
 };
 
-export function errorView(error: DayflyError, about: [string, string | undefined][], ...buttons: (Action | false)[]): HTMLElement {
+export function errorView(
+  error: DayflyError,
+  about: [string, string | undefined][],
+  ...buttons: (Action | false)[]
+): HTMLElement {
   const view = card(
     { title: error.what || "That did not work", tone: "bad" },
-    facts(
-      ["Step", STEP_NAMES[error.step] ?? error.step],
-      ...about,
-      ["Seen", error.seen ? h("code", { class: "seen" }, plainLines(error.seen, 1200)) : undefined],
-    ),
+    facts(["Step", STEP_NAMES[error.step] ?? error.step], ...about, [
+      "Seen",
+      error.seen ? h("code", { class: "seen" }, plainLines(error.seen, 1200)) : undefined,
+    ]),
     error.todo ? h("p", { class: "todo" }, ...linked(plainLines(error.todo, 1200))) : null,
     actions(...buttons),
   );
@@ -55,12 +58,24 @@ export function endedView(ending: Ending, ...buttons: (Action | false)[]): HTMLE
 
 /** One line about the node, in one of three states. */
 export function nodeLine(state: "present" | "leaving" | "gone" | "unsure", text: string): HTMLElement {
-  return h("p", { class: "node-line", role: "status", data: { node: state } }, h("span", { class: "dot", aria: { hidden: "true" } }), text);
+  return h(
+    "p",
+    { class: "node-line", role: "status", data: { node: state } },
+    h("span", { class: "dot", aria: { hidden: "true" } }),
+    text,
+  );
 }
 
 /** What became of a node that was to leave; `name` is what it was called so far. */
 export function reportLine(report: CloseReport, name: string): HTMLElement {
-  if (report.removed) return nodeLine("gone", `${report.node ? `The node ${plain(report.node, 63)}` : name} was removed from the tailnet at ${clock()}.`);
+  if (report.removed)
+    return nodeLine(
+      "gone",
+      `${report.node ? `The node ${plain(report.node, 63)}` : name} was removed from the tailnet at ${clock()}.`,
+    );
   const seen = report.seen ? ` (${plain(report.seen)})` : "";
-  return nodeLine("unsure", `The control server did not confirm that ${name} is gone${seen}. It removes the node itself within minutes.`);
+  return nodeLine(
+    "unsure",
+    `The control server did not confirm that ${name} is gone${seen}. It removes the node itself within minutes.`,
+  );
 }

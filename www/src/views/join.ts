@@ -6,8 +6,19 @@ import { actions, card, facts } from "./card.ts";
 
 /** Ask for a control server, a key, and what else a person wants to set. */
 export function joinView(known: Settings, submit: (settings: Settings) => void): HTMLElement {
-  const control = input("control", { value: known.controlUrl ?? "", placeholder: "https://control.example.com", inputMode: "url", autocomplete: "url", required: true });
-  const key = input("authkey", { value: known.authKey ?? "", type: "password", autocomplete: "off", placeholder: "Leave empty to sign in" });
+  const control = input("control", {
+    value: known.controlUrl ?? "",
+    placeholder: "https://control.example.com",
+    inputMode: "url",
+    autocomplete: "url",
+    required: true,
+  });
+  const key = input("authkey", {
+    value: known.authKey ?? "",
+    type: "password",
+    autocomplete: "off",
+    placeholder: "Leave empty to sign in",
+  });
   const host = input("host", { value: known.host ?? "", placeholder: "Choose from the list" });
   const user = input("user", { value: known.user ?? "", placeholder: "root", autocomplete: "username" });
   const hostname = input("hostname", { value: known.hostname ?? "", placeholder: "Chosen for you" });
@@ -64,7 +75,10 @@ export function joinView(known: Settings, submit: (settings: Settings) => void):
     button,
   );
   control.setAttribute("aria-describedby", problem.id);
-  return card({ title: "A shell on your machine", lead: "This page becomes a node of your tailnet for as long as it is open." }, form);
+  return card(
+    { title: "A shell on your machine", lead: "This page becomes a node of your tailnet for as long as it is open." },
+    form,
+  );
 }
 
 /** A link named a control server that this site does not, or another key of the site's own: say so, and wait. */
@@ -95,7 +109,15 @@ function set(settings: Settings, key: "authKey" | "host" | "user" | "hostname", 
 }
 
 function input(name: string, props: Record<string, unknown>): HTMLInputElement {
-  return h("input", { id: `field-${name}`, name, type: "text", spellcheck: false, autocapitalize: "off", autocomplete: "off", ...props });
+  return h("input", {
+    id: `field-${name}`,
+    name,
+    type: "text",
+    spellcheck: false,
+    autocapitalize: "off",
+    autocomplete: "off",
+    ...props,
+  });
 }
 
 function field(label: string, control: HTMLElement, problem?: HTMLElement): HTMLElement {

@@ -25,7 +25,11 @@ export function approvalView(node: string, steps: StepList, cancel: () => void):
 }
 
 /** The control server wants a person to sign in somewhere. */
-export function loginView(url: string, steps: StepList, hooks: { copy: (text: string) => void; cancel: () => void }): HTMLElement {
+export function loginView(
+  url: string,
+  steps: StepList,
+  hooks: { copy: (text: string) => void; cancel: () => void },
+): HTMLElement {
   // The control server chose this address: it is shown before it is opened, and only web addresses can be.
   const safe = isWebUrl(url);
   return card(
@@ -34,8 +38,26 @@ export function loginView(url: string, steps: StepList, hooks: { copy: (text: st
       "div",
       { class: "login" },
       h("code", { class: "address", data: { authUrl: safe ? url : "" } }, url),
-      safe ? h("a", { class: "button primary", href: url, target: "_blank", rel: "noopener noreferrer", data: { action: "sign-in" } }, "Open the sign-in page", icon("link")) : null,
-      h("button", { type: "button", class: "button", data: { action: "copy-url" }, on: { click: () => hooks.copy(url) } }, icon("copy"), "Copy the address"),
+      safe
+        ? h(
+            "a",
+            {
+              class: "button primary",
+              href: url,
+              target: "_blank",
+              rel: "noopener noreferrer",
+              data: { action: "sign-in" },
+            },
+            "Open the sign-in page",
+            icon("link"),
+          )
+        : null,
+      h(
+        "button",
+        { type: "button", class: "button", data: { action: "copy-url" }, on: { click: () => hooks.copy(url) } },
+        icon("copy"),
+        "Copy the address",
+      ),
     ),
     steps.element,
     actions({ label: "Cancel", id: "cancel", run: hooks.cancel }),

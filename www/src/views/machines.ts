@@ -39,8 +39,27 @@ export class MachinesView {
       aria: { label: "Filter machines", keyshortcuts: "/" },
       on: { input: () => this.draw(), keydown: (event) => this.filterKey(event) },
     });
-    this.user = h("input", { id: "login-user", type: "text", value: user, autocomplete: "username", spellcheck: false, autocapitalize: "off" });
-    this.toShells = h("button", { type: "button", class: "button quiet", hidden: true, aria: { label: "Back to the shells" }, data: { action: "shells" }, on: { click: () => hooks.shells() } }, icon("terminal"), h("span", {}, "Shells"));
+    this.user = h("input", {
+      id: "login-user",
+      type: "text",
+      value: user,
+      autocomplete: "username",
+      spellcheck: false,
+      autocapitalize: "off",
+    });
+    this.toShells = h(
+      "button",
+      {
+        type: "button",
+        class: "button quiet",
+        hidden: true,
+        aria: { label: "Back to the shells" },
+        data: { action: "shells" },
+        on: { click: () => hooks.shells() },
+      },
+      icon("terminal"),
+      h("span", {}, "Shells"),
+    );
     this.element = h(
       "div",
       { class: "list-page", on: { keydown: (event) => this.keydown(event) } },
@@ -50,7 +69,12 @@ export class MachinesView {
         brand(),
         this.status,
         this.toShells,
-        h("button", { type: "button", class: "button quiet", data: { action: "leave" }, on: { click: () => hooks.leave() } }, icon("power"), "Leave"),
+        h(
+          "button",
+          { type: "button", class: "button quiet", data: { action: "leave" }, on: { click: () => hooks.leave() } },
+          icon("power"),
+          "Leave",
+        ),
       ),
       h(
         "div",
@@ -59,7 +83,12 @@ export class MachinesView {
           "div",
           { class: "list-head" },
           h("h1", { tabIndex: -1 }, "Machines", this.count),
-          h("div", { class: "list-tools" }, h("label", { class: "inline-field" }, h("span", {}, "Log in as"), this.user), h("div", { class: "search-box" }, icon("search"), this.filter)),
+          h(
+            "div",
+            { class: "list-tools" },
+            h("label", { class: "inline-field" }, h("span", {}, "Log in as"), this.user),
+            h("div", { class: "search-box" }, icon("search"), this.filter),
+          ),
         ),
         this.list,
       ),
@@ -89,30 +118,49 @@ export class MachinesView {
   private shown(): Machine[] {
     const words = this.filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     return this.machines.filter((machine) => {
-      const text = [machine.name, machine.os, machine.user, ...machine.tags, ...machine.addresses].join(" ").toLowerCase();
+      const text = [machine.name, machine.os, machine.user, ...machine.tags, ...machine.addresses]
+        .join(" ")
+        .toLowerCase();
       return words.every((word) => text.includes(word));
     });
   }
 
   private draw(): void {
-    const focused = (document.activeElement as HTMLElement | null)?.closest<HTMLElement>("[data-machine]")?.dataset.machine;
+    const focused = (document.activeElement as HTMLElement | null)?.closest<HTMLElement>("[data-machine]")?.dataset
+      .machine;
     const shown = this.shown();
-    this.count.textContent = shown.length === this.machines.length ? String(this.machines.length) : `${shown.length} of ${this.machines.length}`;
+    this.count.textContent =
+      shown.length === this.machines.length
+        ? String(this.machines.length)
+        : `${shown.length} of ${this.machines.length}`;
     this.rows.clear();
     this.list.replaceChildren(...shown.slice(0, MOST_ROWS).map((machine) => this.row(machine)));
     if (shown.length === 0) this.list.append(this.empty());
-    if (shown.length > MOST_ROWS) this.list.append(h("li", { class: "empty" }, `${shown.length - MOST_ROWS} more: filter to find them.`));
+    if (shown.length > MOST_ROWS)
+      this.list.append(h("li", { class: "empty" }, `${shown.length - MOST_ROWS} more: filter to find them.`));
     if (focused) this.rows.get(focused)?.querySelector("button")?.focus();
   }
 
   private empty(): HTMLElement {
-    const text = this.machines.length > 0 ? "No machine matches." : "No machine yet. Those that your access rules let this node see appear here by themselves.";
+    const text =
+      this.machines.length > 0
+        ? "No machine matches."
+        : "No machine yet. Those that your access rules let this node see appear here by themselves.";
     return h("li", { class: "empty" }, text);
   }
 
   private row(machine: Machine): HTMLElement {
-    const state = machine.expired ? "expired" : machine.online === false ? "offline" : machine.online ? "online" : "unknown";
-    const owner = machine.tags.length > 0 ? h("span", { class: "tags" }, ...machine.tags.map((tag) => h("span", { class: "tag" }, plain(tag, 40)))) : h("span", { class: "owner" }, plain(machine.user, 60));
+    const state = machine.expired
+      ? "expired"
+      : machine.online === false
+        ? "offline"
+        : machine.online
+          ? "online"
+          : "unknown";
+    const owner =
+      machine.tags.length > 0
+        ? h("span", { class: "tags" }, ...machine.tags.map((tag) => h("span", { class: "tag" }, plain(tag, 40))))
+        : h("span", { class: "owner" }, plain(machine.user, 60));
     const button = h(
       "button",
       {
@@ -120,7 +168,9 @@ export class MachinesView {
         class: machine.ssh ? "button ssh" : "button ssh plain-ssh",
         data: { action: "ssh" },
         disabled: state === "offline" || state === "expired",
-        title: machine.ssh ? "Tailscale SSH: no key and no password needed" : "An SSH server on port 22, if it runs one",
+        title: machine.ssh
+          ? "Tailscale SSH: no key and no password needed"
+          : "An SSH server on port 22, if it runs one",
         on: {
           click: () => this.hooks.connect(machine, this.loginUser),
           pointerenter: () => this.hooks.warm(machine),
@@ -135,7 +185,12 @@ export class MachinesView {
       "li",
       { class: "machine", data: { machine: machine.shortName, state, ssh: String(machine.ssh) } },
       h("span", { class: "dot", title: STATES[state] }, h("span", { class: "hidden-text" }, STATES[state])),
-      h("div", { class: "machine-name" }, h("strong", {}, plain(machine.shortName, 63)), h("span", { class: "domain" }, plain(machine.name.slice(machine.shortName.length), 120))),
+      h(
+        "div",
+        { class: "machine-name" },
+        h("strong", {}, plain(machine.shortName, 63)),
+        h("span", { class: "domain" }, plain(machine.name.slice(machine.shortName.length), 120)),
+      ),
       h("span", { class: "machine-address" }, machine.addresses[0] ?? ""),
       h("span", { class: "machine-os" }, plain(osName(machine.os), 20)),
       h("span", { class: "machine-owner" }, owner),
@@ -189,10 +244,25 @@ export class MachinesView {
   }
 }
 
-const STATES: Record<string, string> = { online: "Online", offline: "Offline", expired: "Key expired", unknown: "Not known whether online" };
+const STATES: Record<string, string> = {
+  online: "Online",
+  offline: "Offline",
+  expired: "Key expired",
+  unknown: "Not known whether online",
+};
 
 function osName(os: string): string {
-  const known: Record<string, string> = { linux: "Linux", macos: "macOS", darwin: "macOS", windows: "Windows", ios: "iOS", android: "Android", freebsd: "FreeBSD", openbsd: "OpenBSD", js: "Browser" };
+  const known: Record<string, string> = {
+    linux: "Linux",
+    macos: "macOS",
+    darwin: "macOS",
+    windows: "Windows",
+    ios: "iOS",
+    android: "Android",
+    freebsd: "FreeBSD",
+    openbsd: "OpenBSD",
+    js: "Browser",
+  };
   return known[os.toLowerCase()] ?? os;
 }
 

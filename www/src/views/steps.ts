@@ -39,7 +39,13 @@ export class StepList {
     this.element = h("ol", { class: "steps", aria: { label } });
     for (const { id, label } of steps) {
       const time = h("span", { class: "step-time" });
-      const row = h("li", { data: { step: id, progress: "waiting" } }, h("span", { class: "step-dot" }, icon("check")), h("span", {}, label), time);
+      const row = h(
+        "li",
+        { data: { step: id, progress: "waiting" } },
+        h("span", { class: "step-dot" }, icon("check")),
+        h("span", {}, label),
+        time,
+      );
       this.rows.set(id, { row, time });
       this.element.append(row);
     }

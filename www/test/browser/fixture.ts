@@ -32,9 +32,11 @@ beforeEach(() => {
   page.tamper(null);
 });
 
-export const open = (fragment = "", query = ""): Promise<void> => browser.open(`${page.url}?v=${++visit}${query}#${fragment}`);
+export const open = (fragment = "", query = ""): Promise<void> =>
+  browser.open(`${page.url}?v=${++visit}${query}#${fragment}`);
 export const text = (): Promise<string> => browser.run("return document.body.innerText");
-export const see = (what: string): Promise<void> => browser.until(what, async () => (await browser.run("return dayfly.terminalText()")).includes(what));
+export const see = (what: string): Promise<void> =>
+  browser.until(what, async () => (await browser.run("return dayfly.terminalText()")).includes(what));
 export const type = (line: string): Promise<void> => browser.run("dayfly.sendText(arguments[0])", line);
 
 /** Join, and open a shell from the list. */

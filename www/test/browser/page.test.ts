@@ -37,7 +37,9 @@ test("without a key the sign-in address is shown, and then it goes on by itself"
   await open("", "&login=700");
   await browser.click("[data-action=join]");
   await browser.state("needs-login");
-  const link = await browser.run("const a = document.querySelector('[data-action=sign-in]'); return [a.href, a.rel, a.target]");
+  const link = await browser.run(
+    "const a = document.querySelector('[data-action=sign-in]'); return [a.href, a.rel, a.target]",
+  );
   assert.deepEqual(link, [`${CONTROL}/register/nodekey-4f1d9a0c7be2`, "noopener noreferrer", "_blank"]);
   await browser.state("machines");
 });
@@ -54,7 +56,9 @@ test("a shell that is given up before it was drawn does not come back", async ()
   await browser.click("[data-action=join]");
   await browser.state("needs-login");
   const cancel = `document.querySelector("[data-action=cancel]").click(); resolve([document.body.dataset.state, document.querySelectorAll(".pane").length])`;
-  const left = await browser.run(`return new Promise((resolve) => dayfly.on(({ event }) => event?.state === "running" && setTimeout(() => { ${cancel} })))`);
+  const left = await browser.run(
+    `return new Promise((resolve) => dayfly.on(({ event }) => event?.state === "running" && setTimeout(() => { ${cancel} })))`,
+  );
   assert.deepEqual(left, ["join", 0]);
 });
 
@@ -62,7 +66,10 @@ test("machines are filtered and reached by keyboard alone", async () => {
   await open(`control=${CONTROL}&authkey=k`);
   await browser.state("machines");
   await browser.keys("tag:prod");
-  assert.deepEqual(await browser.run("return [...document.querySelectorAll('[data-machine]')].map((m) => m.dataset.machine)"), ["web-1"]);
+  assert.deepEqual(
+    await browser.run("return [...document.querySelectorAll('[data-machine]')].map((m) => m.dataset.machine)"),
+    ["web-1"],
+  );
   await browser.keys("\uE007");
   await browser.state("terminal");
 });
@@ -70,7 +77,9 @@ test("machines are filtered and reached by keyboard alone", async () => {
 test("machines that are offline or expired can't be connected to", async () => {
   await open(`control=${CONTROL}&authkey=k`);
   await browser.state("machines");
-  const disabled = await browser.run("return [...document.querySelectorAll('[data-machine]:has(button:disabled)')].map((m) => m.dataset.machine)");
+  const disabled = await browser.run(
+    "return [...document.querySelectorAll('[data-machine]:has(button:disabled)')].map((m) => m.dataset.machine)",
+  );
   assert.deepEqual(disabled, ["backup", "old-pi"]);
 });
 
@@ -114,7 +123,10 @@ test("several shells are tabs", async () => {
 
 test("each error names its step, what was seen, and what to do", async () => {
   for (const [fragment, parts] of [
-    ["control=https://down.example.com&authkey=k", ["Reaching the control server", "closed with 1006", "Check the address"]],
+    [
+      "control=https://down.example.com&authkey=k",
+      ["Reaching the control server", "closed with 1006", "Check the address"],
+    ],
     ["control=https://badkey.example.com&authkey=k", ["Signing in", "invalid pre auth key", "Make a new key"]],
   ] as const) {
     await open(fragment);
@@ -125,7 +137,10 @@ test("each error names its step, what was seen, and what to do", async () => {
   await open(`control=${CONTROL}&authkey=k&host=forged`);
   await browser.state("error");
   assert.match(await text(), /Checking the host key/);
-  assert.equal(await browser.run("return document.querySelector('[data-step=host-key] button').dataset.action"), "back");
+  assert.equal(
+    await browser.run("return document.querySelector('[data-step=host-key] button').dataset.action"),
+    "back",
+  );
   await browser.click("[data-action=back]");
   await browser.state("machines");
 });
@@ -167,7 +182,14 @@ test("a banner's web address is a link", async () => {
 
 test("a hostile program gets no answer that it could choose, and no clipboard", async () => {
   await shell();
-  const questions = ["\\u001b]52;c;?\\u0007", "\\u001b[21t", "\\u001b[20t", "\\u001bP$qm\\u001b\\\\", "\\u001b[>q", "\\u001b]0;$(reboot)\\u0007\\u001b[21t"];
+  const questions = [
+    "\\u001b]52;c;?\\u0007",
+    "\\u001b[21t",
+    "\\u001b[20t",
+    "\\u001bP$qm\\u001b\\\\",
+    "\\u001b[>q",
+    "\\u001b]0;$(reboot)\\u0007\\u001b[21t",
+  ];
   await browser.run("mock.typed = ''");
   const line = `raw ${questions.join("")}done`;
   await type(`${line}\r`);
@@ -177,7 +199,9 @@ test("a hostile program gets no answer that it could choose, and no clipboard", 
   // What is harmless is answered, or programs would wait.
   await browser.run("mock.typed = ''");
   await type("raw \\u001b[c\\u001b[6n\\u001b]11;?\\u0007\r");
-  await browser.until("answers", () => browser.run("return /\\x1b\\[\\?1;2c\\x1b\\[\\d+;\\d+R\\x1b\\]11;rgb:/.test(mock.typed)"));
+  await browser.until("answers", () =>
+    browser.run("return /\\x1b\\[\\?1;2c\\x1b\\[\\d+;\\d+R\\x1b\\]11;rgb:/.test(mock.typed)"),
+  );
 });
 
 test("a program's offer for the clipboard waits for consent", async () => {
@@ -274,7 +298,9 @@ test("search finds and counts", async () => {
   await see("a link with text");
   await browser.click("[data-action=search]");
   await browser.keys("root");
-  await browser.until("count", () => browser.run("return /^\\d+ of \\d+$/.test(document.querySelector('.search-count').textContent)"));
+  await browser.until("count", () =>
+    browser.run("return /^\\d+ of \\d+$/.test(document.querySelector('.search-count').textContent)"),
+  );
 });
 
 test("losing the control server shows in the status and nowhere else", async () => {
@@ -328,9 +354,15 @@ test("nothing is kept, nothing is blocked, nothing foreign is asked for", async 
   await shell("web-1", "&user=root");
   await type("show\r");
   await see("a link with text");
-  assert.deepEqual(await browser.run("return [localStorage.length, sessionStorage.length, document.cookie]"), [0, 0, ""]);
+  assert.deepEqual(await browser.run("return [localStorage.length, sessionStorage.length, document.cookie]"), [
+    0,
+    0,
+    "",
+  ]);
   assert.equal(await browser.run("return indexedDB.databases().then((all) => all.length)"), 0);
-  const foreign = await browser.run("return performance.getEntriesByType('resource').map((r) => r.name).filter((name) => !name.startsWith(location.origin))");
+  const foreign = await browser.run(
+    "return performance.getEntriesByType('resource').map((r) => r.name).filter((name) => !name.startsWith(location.origin))",
+  );
   assert.deepEqual(foreign, []);
   assert.deepEqual(await browser.complaints(), []);
 });

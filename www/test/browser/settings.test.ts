@@ -53,13 +53,20 @@ test("another control server in the form gets nothing of this site's", async () 
 });
 
 test("settings that can't be read are told, and asked for again", async () => {
-  const broken = { "answers 502": { status: 502, body: "" }, JSON: { body: '{ "controlUrl": ' }, controlKey: { body: '{ "controlKey": 3 }' } };
+  const broken = {
+    "answers 502": { status: 502, body: "" },
+    JSON: { body: '{ "controlUrl": ' },
+    controlKey: { body: '{ "controlKey": 3 }' },
+  };
   for (const [seen, answer] of Object.entries(broken)) {
     page.setConfig(() => answer);
     await open("authkey=k");
     await browser.state("error");
     assert.match(await text(), /This site's settings can't be read/);
-    assert.ok((await browser.run("return document.querySelector('[data-step=config] .seen').textContent")).includes(seen), seen);
+    assert.ok(
+      (await browser.run("return document.querySelector('[data-step=config] .seen').textContent")).includes(seen),
+      seen,
+    );
     assert.equal(await browser.run("return mock.options"), null);
     page.setConfig(SITE);
     await browser.click("[data-action=retry]");

@@ -5,7 +5,18 @@
  */
 
 import { floodChunk } from "./flood.ts";
-import type { ConnectOptions, DayflyError, Engine, Exit, Machine, Shell, SshOptions, Tailnet, TailnetEvent, TerminalPort } from "../../src/dayfly.ts";
+import type {
+  ConnectOptions,
+  DayflyError,
+  Engine,
+  Exit,
+  Machine,
+  Shell,
+  SshOptions,
+  Tailnet,
+  TailnetEvent,
+  TerminalPort,
+} from "../../src/dayfly.ts";
 
 const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
@@ -28,17 +39,43 @@ const MACHINES: Machine[] = [
   machine("postgres", { tags: ["tag:db"], user: "", addresses: ["100.64.0.21"] }),
   machine("build-farm-eu-central-with-a-long-name", { addresses: ["100.64.0.40"], os: "freebsd" }),
   machine("ada-laptop", { os: "macOS", ssh: false, addresses: ["100.64.0.3"] }),
-  machine("workshop", { os: "windows", ssh: false, online: null, addresses: ["100.64.0.5"], user: "grace@example.com" }),
+  machine("workshop", {
+    os: "windows",
+    ssh: false,
+    online: null,
+    addresses: ["100.64.0.5"],
+    user: "grace@example.com",
+  }),
   machine("backup", { online: false, addresses: ["100.64.0.30"], tags: ["tag:db"], user: "" }),
   machine("old-pi", { expired: true, online: true, addresses: ["100.64.0.31"] }),
 ];
 
 /** What fails, by the first label of the control server's or the machine's name. */
 const SCENES: Record<string, DayflyError> = {
-  down: { step: "control", what: "The control server does not answer.", seen: "WebSocket to wss://down.example.com/ts2021 closed with 1006", todo: "Check the address. If the server allows no WebSocket, set a gateway in config.json." },
-  badkey: { step: "login", what: "The control server refused the auth key.", seen: "invalid pre auth key", todo: "Make a new key: one-off keys are used up by their first use, and all keys expire." },
-  closed: { step: "tcp", what: "The machine refuses connections on port 22.", seen: "RST from 100.64.0.7:22", todo: "Start its SSH server, or turn on Tailscale SSH there: tailscale set --ssh" },
-  forged: { step: "host-key", what: "This is not the machine that it claims to be.", seen: "published SHA256:2hZ6… received SHA256:9qLr…", todo: "Do not log in. Somebody may be between you and the machine, or it was set up anew." },
+  down: {
+    step: "control",
+    what: "The control server does not answer.",
+    seen: "WebSocket to wss://down.example.com/ts2021 closed with 1006",
+    todo: "Check the address. If the server allows no WebSocket, set a gateway in config.json.",
+  },
+  badkey: {
+    step: "login",
+    what: "The control server refused the auth key.",
+    seen: "invalid pre auth key",
+    todo: "Make a new key: one-off keys are used up by their first use, and all keys expire.",
+  },
+  closed: {
+    step: "tcp",
+    what: "The machine refuses connections on port 22.",
+    seen: "RST from 100.64.0.7:22",
+    todo: "Start its SSH server, or turn on Tailscale SSH there: tailscale set --ssh",
+  },
+  forged: {
+    step: "host-key",
+    what: "This is not the machine that it claims to be.",
+    seen: "published SHA256:2hZ6… received SHA256:9qLr…",
+    todo: "Do not log in. Somebody may be between you and the machine, or it was set up anew.",
+  },
 };
 
 const sceneOf = (name: string) => SCENES[name.split(".")[0] ?? ""];
@@ -71,7 +108,13 @@ class MockTailnet implements Tailnet {
     this.onEvent = onEvent;
     mock.options = options;
     mock.panic = () => {
-      onEvent({ type: "error", step: "engine", what: "Dayfly itself has failed.", seen: "panicked at the mock", todo: "Reload the page." });
+      onEvent({
+        type: "error",
+        step: "engine",
+        what: "Dayfly itself has failed.",
+        seen: "panicked at the mock",
+        todo: "Reload the page.",
+      });
       onEvent({ type: "state", state: "failed" });
     };
     void this.run(options);
@@ -137,18 +180,36 @@ class MockTailnet implements Tailnet {
       await wait(pace);
       if (scene?.step === step) throw scene;
       if (step === "host-key" && options.host === "workshop") {
-        const yes = await options.prompts.hostKey({ algorithm: "ssh-ed25519", fingerprint: "SHA256:Zk2nMi0Jr4tXr1o6mV0cQyqM2mQ3o8sV0F3Qd1y8c7A", host: options.host });
-        if (!yes) throw { step, what: "You refused the host key.", seen: "ssh-ed25519 SHA256:Zk2nMi0Jr4tX…", todo: "Compare it with the machine's own, and try again." } satisfies DayflyError;
+        const yes = await options.prompts.hostKey({
+          algorithm: "ssh-ed25519",
+          fingerprint: "SHA256:Zk2nMi0Jr4tXr1o6mV0cQyqM2mQ3o8sV0F3Qd1y8c7A",
+          host: options.host,
+        });
+        if (!yes)
+          throw {
+            step,
+            what: "You refused the host key.",
+            seen: "ssh-ed25519 SHA256:Zk2nMi0Jr4tX…",
+            todo: "Compare it with the machine's own, and try again.",
+          } satisfies DayflyError;
       }
       if (step === "auth" && options.host === "workshop") {
         const answers = await options.prompts.keyboardInteractive("Verification", "Say who you are.", [
           { prompt: "Password:", echo: false },
           { prompt: "Code:", echo: true },
         ]);
-        if (!answers) throw { step, what: "You did not answer.", seen: "keyboard-interactive cancelled", todo: "Try again." } satisfies DayflyError;
+        if (!answers)
+          throw {
+            step,
+            what: "You did not answer.",
+            seen: "keyboard-interactive cancelled",
+            todo: "Try again.",
+          } satisfies DayflyError;
       }
       if (step === "auth" && options.host === "postgres") {
-        options.prompts.banner("# Tailscale SSH requires an additional check.\n# To authenticate, visit: https://login.example.com/a/1d2e3f4a5b6c\n");
+        options.prompts.banner(
+          "# Tailscale SSH requires an additional check.\n# To authenticate, visit: https://login.example.com/a/1d2e3f4a5b6c\n",
+        );
         await new Promise<void>((resolve) => (mock.pass = resolve));
       }
     }
@@ -190,7 +251,9 @@ class MockShell implements Shell {
     this.terminal = terminal;
     terminal.onData((text) => this.write(text));
     terminal.onResize(({ cols, rows }) => mock.sizes.push(`${cols}x${rows}`));
-    void this.print(`Linux ${this.options.host} 6.12.48 x86_64\r\n\r\nLast login: Tue Nov 24 09:41:12 from 100.64.0.3\r\n`).then(() => this.prompt());
+    void this.print(
+      `Linux ${this.options.host} 6.12.48 x86_64\r\n\r\nLast login: Tue Nov 24 09:41:12 from 100.64.0.3\r\n`,
+    ).then(() => this.prompt());
   }
 
   write(data: Uint8Array | string): void {
@@ -200,7 +263,9 @@ class MockShell implements Shell {
       if (char === "\r") {
         const line = this.line;
         this.line = "";
-        void this.print("\r\n").then(() => this.run(line.trim())).then(() => this.prompt());
+        void this.print("\r\n")
+          .then(() => this.run(line.trim()))
+          .then(() => this.prompt());
       } else if (char === "\x03") {
         this.stop = true;
         this.line = "";
@@ -231,11 +296,28 @@ class MockShell implements Shell {
     const [name = "", argument = ""] = line.split(" ");
     this.stop = false;
     if (name === "exit") this.finish({ status: Number(argument || 0) });
-    else if (name === "lost") this.finish({ error: { step: "tcp", what: "The connection to the machine was lost.", seen: "no answer for 60 s", todo: "Connect again." } });
-    else if (name === "behind") this.options.onEvent({ type: "error", step: "shell", what: `${this.options.host} is behind.`, seen: "", todo: "" });
+    else if (name === "lost")
+      this.finish({
+        error: {
+          step: "tcp",
+          what: "The connection to the machine was lost.",
+          seen: "no answer for 60 s",
+          todo: "Connect again.",
+        },
+      });
+    else if (name === "behind")
+      this.options.onEvent({
+        type: "error",
+        step: "shell",
+        what: `${this.options.host} is behind.`,
+        seen: "",
+        todo: "",
+      });
     else if (name === "flood") await this.flood(Number(argument) * 1024 * 1024);
     else if (name === "raw") await this.print(JSON.parse(`"${line.slice(4)}"`) as string);
-    else if (name === "hex") for (const piece of line.split(" ").slice(1)) await this.send(Uint8Array.from(piece.match(/../g) ?? [], (byte) => parseInt(byte, 16)));
+    else if (name === "hex")
+      for (const piece of line.split(" ").slice(1))
+        await this.send(Uint8Array.from(piece.match(/../g) ?? [], (byte) => parseInt(byte, 16)));
     else if (name === "show") await this.print(SHOW);
     else if (name) await this.print(`${line}: command not found\r\n`);
   }

@@ -14,24 +14,52 @@ test("endless values are nobody's settings", () => {
 });
 
 test("a configuration of another shape is an error, not no configuration", () => {
-  const broken = [null, 3, "x", [], { controlUrl: 3 }, { controlUrl: "ftp://c.example.com" }, { controlKey: {} }, { authKey: "a".repeat(5000) }, { relays: [] }, { relays: "x" }, { relays: { "1": 2 } }];
+  const broken = [
+    null,
+    3,
+    "x",
+    [],
+    { controlUrl: 3 },
+    { controlUrl: "ftp://c.example.com" },
+    { controlKey: {} },
+    { authKey: "a".repeat(5000) },
+    { relays: [] },
+    { relays: "x" },
+    { relays: { "1": 2 } },
+  ];
   const many = { relays: Object.fromEntries(Array.from({ length: 65 }, (_, region) => [region, "wss://g"])) };
   for (const json of [...broken, many]) assert.throws(() => parseConfig(json), JSON.stringify(json));
 });
 
 test("a configuration's known keys are taken", () => {
-  const json = { controlUrl: "/", hostname: "h", authKey: "", user: null, relays: { "*": "wss://g.example.com" }, other: true };
+  const json = {
+    controlUrl: "/",
+    hostname: "h",
+    authKey: "",
+    user: null,
+    relays: { "*": "wss://g.example.com" },
+    other: true,
+  };
   assert.deepEqual(parseConfig(json), { controlUrl: "/", hostname: "h", relays: { "*": "wss://g.example.com" } });
 });
 
 test("only a file that is not there is no configuration", async () => {
   const answers = (make: () => Response) => mock.method(globalThis, "fetch", async () => make());
   const self = new URL(import.meta.url).pathname.split("/").at(-1);
-  for (const make of [() => new Response("", { status: 404 }), () => new Response("gone", { status: 410 }), () => new Response(`<!doctype html><script src="./${self}"></script>`)]) {
+  for (const make of [
+    () => new Response("", { status: 404 }),
+    () => new Response("gone", { status: 410 }),
+    () => new Response(`<!doctype html><script src="./${self}"></script>`),
+  ]) {
     answers(make);
     assert.deepEqual(await fetchConfig(), {});
   }
-  for (const make of [() => new Response("{}", { status: 500 }), () => new Response("{}", { status: 403 }), () => new Response("{"), () => new Response("<p>Sign in</p>")]) {
+  for (const make of [
+    () => new Response("{}", { status: 500 }),
+    () => new Response("{}", { status: 403 }),
+    () => new Response("{"),
+    () => new Response("<p>Sign in</p>"),
+  ]) {
     answers(make);
     await assert.rejects(fetchConfig(), { step: "config" });
   }
@@ -45,8 +73,14 @@ test("only a file that is not there is no configuration", async () => {
 test("relays may be paths of the server that the page comes from", () => {
   const relays = { "*": "/gateway/derp/", "7": "wss://g.example.com/derp" };
   const known = combine({ controlUrl: "/", relays }, {}, HERE);
-  assert.deepEqual(known.settings.relays, { "*": "wss://here.example.com/gateway/derp/", "7": "wss://g.example.com/derp" });
-  assert.equal(combine({ controlUrl: "/", relays }, { controlUrl: "https://other.example.com" }, HERE).settings.relays, undefined);
+  assert.deepEqual(known.settings.relays, {
+    "*": "wss://here.example.com/gateway/derp/",
+    "7": "wss://g.example.com/derp",
+  });
+  assert.equal(
+    combine({ controlUrl: "/", relays }, { controlUrl: "https://other.example.com" }, HERE).settings.relays,
+    undefined,
+  );
 });
 
 test("control URLs are http or https and nothing else", () => {
@@ -55,7 +89,8 @@ test("control URLs are http or https and nothing else", () => {
   assert.equal(normalizeControlUrl("http://127.0.0.1:8080/a/"), "http://127.0.0.1:8080/a");
   assert.equal(normalizeControlUrl("127.0.0.1:8080"), "http://127.0.0.1:8080");
   assert.equal(normalizeControlUrl("c.example.com:8443"), "https://c.example.com:8443");
-  for (const bad of ["", "javascript:alert(1)", "ftp://x", "https://a:b@c.example.com", "https://"]) assert.equal(normalizeControlUrl(bad), null, bad);
+  for (const bad of ["", "javascript:alert(1)", "ftp://x", "https://a:b@c.example.com", "https://"])
+    assert.equal(normalizeControlUrl(bad), null, bad);
 });
 
 test("a link to this site's own control server may start at once", () => {
@@ -71,39 +106,72 @@ test("the server that this page comes from is this site's own", () => {
 });
 
 test("a link to another control server waits for a click", () => {
-  const known = combine({ controlUrl: "https://c.example.com", authKey: "ours", controlKey: "mkey:1", relays: { "*": "wss://g" } }, { controlUrl: "https://evil.example.net", authKey: "k" }, HERE);
+  const known = combine(
+    { controlUrl: "https://c.example.com", authKey: "ours", controlKey: "mkey:1", relays: { "*": "wss://g" } },
+    { controlUrl: "https://evil.example.net", authKey: "k" },
+    HERE,
+  );
   assert.equal(known.start, false);
   assert.equal(known.foreign, "server");
   assert.deepEqual(known.settings, { controlUrl: "https://evil.example.net", authKey: "k" });
 });
 
 test("this site's key is never taken to another control server", () => {
-  const known = combine({ controlUrl: "https://c.example.com", authKey: "ours" }, { controlUrl: "https://evil.example.net" }, HERE);
+  const known = combine(
+    { controlUrl: "https://c.example.com", authKey: "ours" },
+    { controlUrl: "https://evil.example.net" },
+    HERE,
+  );
   assert.equal(known.settings.authKey, undefined);
   assert.equal(known.start, false);
 });
 
 test("a link with another key than the pinned one waits for a click", () => {
-  const site = { controlUrl: "https://c.example.com", controlKey: "mkey:1", authKey: "ours", relays: { "*": "wss://g" } };
-  for (const link of [{ controlKey: "mkey:2", authKey: "k" }, { controlUrl: "https://c.example.com/", controlKey: "mkey:2", authKey: "k" }]) {
+  const site = {
+    controlUrl: "https://c.example.com",
+    controlKey: "mkey:1",
+    authKey: "ours",
+    relays: { "*": "wss://g" },
+  };
+  for (const link of [
+    { controlKey: "mkey:2", authKey: "k" },
+    { controlUrl: "https://c.example.com/", controlKey: "mkey:2", authKey: "k" },
+  ]) {
     const known = combine(site, link, HERE);
-    assert.deepEqual(known, { settings: { controlUrl: "https://c.example.com", controlKey: "mkey:2", authKey: "k" }, start: false, foreign: "key" });
+    assert.deepEqual(known, {
+      settings: { controlUrl: "https://c.example.com", controlKey: "mkey:2", authKey: "k" },
+      start: false,
+      foreign: "key",
+    });
   }
   assert.equal(combine(site, { controlKey: "mkey:1", authKey: "k" }, HERE).start, true);
-  assert.equal(combine({ controlUrl: "https://c.example.com" }, { controlKey: "mkey:2", authKey: "k" }, HERE).start, true);
+  assert.equal(
+    combine({ controlUrl: "https://c.example.com" }, { controlKey: "mkey:2", authKey: "k" }, HERE).start,
+    true,
+  );
 });
 
 test("what a site says of its control server is not said of the server that it comes from", () => {
-  const known = combine({ controlUrl: "https://c.example.com", controlKey: "mkey:1", authKey: "ours", relays: { "*": "wss://g" } }, { controlUrl: HERE, authKey: "k" }, HERE);
+  const known = combine(
+    { controlUrl: "https://c.example.com", controlKey: "mkey:1", authKey: "ours", relays: { "*": "wss://g" } },
+    { controlUrl: HERE, authKey: "k" },
+    HERE,
+  );
   assert.deepEqual(known, { settings: { controlUrl: HERE, authKey: "k" }, start: true, foreign: null });
 });
 
 test("a server that is typed gets this site's key and gateways if it is this site's, and keeps its own", () => {
   const site = { controlUrl: "https://c.example.com", controlKey: "mkey:1", authKey: "ours", relays: { "*": "/derp" } };
   const typed = { controlUrl: "https://c.example.com", authKey: "k" };
-  assert.deepEqual(withSite(typed, site, HERE), { ...typed, controlKey: "mkey:1", relays: { "*": "wss://here.example.com/derp" } });
+  assert.deepEqual(withSite(typed, site, HERE), {
+    ...typed,
+    controlKey: "mkey:1",
+    relays: { "*": "wss://here.example.com/derp" },
+  });
   assert.equal(withSite({ ...typed, controlKey: "mkey:2" }, site, HERE).controlKey, "mkey:2");
-  assert.deepEqual(withSite({ controlUrl: "https://other.example.com" }, site, HERE), { controlUrl: "https://other.example.com" });
+  assert.deepEqual(withSite({ controlUrl: "https://other.example.com" }, site, HERE), {
+    controlUrl: "https://other.example.com",
+  });
   assert.equal(withSite({ controlUrl: HERE }, { controlKey: "mkey:1" }, HERE).controlKey, "mkey:1");
 });
 

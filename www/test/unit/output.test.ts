@@ -24,7 +24,8 @@ function pieces(bytes: Uint8Array, length: number): Uint8Array[] {
 test("wherever it is cut, output is the same text", () => {
   const text = "plain ünïcödé € 日本語 👩‍🚀 and plain again\r\n".repeat(3);
   const bytes = new TextEncoder().encode(text);
-  for (let length = 1; length <= bytes.length; length++) assert.equal(read(pieces(bytes, length)).text, text, `${length}`);
+  for (let length = 1; length <= bytes.length; length++)
+    assert.equal(read(pieces(bytes, length)).text, text, `${length}`);
 });
 
 test("what is no UTF-8 is shown as such, also where the next chunk is plain", () => {

@@ -7,13 +7,41 @@ import { mayBeSent } from "../../src/term/replies.ts";
 const ESC = "\x1b";
 
 test("keys, mouse and focus pass", () => {
-  const keys = ["a", "\r", "\x03", "é", "👍", ESC, `${ESC}a`, `${ESC}[A`, `${ESC}OA`, `${ESC}OP`, `${ESC}[1;5C`, `${ESC}[3~`, `${ESC}[15;2~`, `${ESC}[Z`, `${ESC}[I`, `${ESC}[O`];
+  const keys = [
+    "a",
+    "\r",
+    "\x03",
+    "é",
+    "👍",
+    ESC,
+    `${ESC}a`,
+    `${ESC}[A`,
+    `${ESC}OA`,
+    `${ESC}OP`,
+    `${ESC}[1;5C`,
+    `${ESC}[3~`,
+    `${ESC}[15;2~`,
+    `${ESC}[Z`,
+    `${ESC}[I`,
+    `${ESC}[O`,
+  ];
   const mouse = [`${ESC}[<0;12;7M`, `${ESC}[<35;120;40m`, `${ESC}[M !!`, `${ESC}[32;12;7M`];
   for (const text of [...keys, ...mouse]) assert.ok(mayBeSent(text), JSON.stringify(text));
 });
 
 test("answers of numbers pass", () => {
-  for (const text of ["[?1;2c", "[>0;276;0c", "[0n", "[24;80R", "[?24;80R", "[?2004;1$y", "[8;24;80t", "]11;rgb:fdfd/fcfc/fafa\x1b\\", "]4;255;rgb:0000/ffff/00aa\x1b\\"]) assert.ok(mayBeSent(ESC + text), text);
+  for (const text of [
+    "[?1;2c",
+    "[>0;276;0c",
+    "[0n",
+    "[24;80R",
+    "[?24;80R",
+    "[?2004;1$y",
+    "[8;24;80t",
+    "]11;rgb:fdfd/fcfc/fafa\x1b\\",
+    "]4;255;rgb:0000/ffff/00aa\x1b\\",
+  ])
+    assert.ok(mayBeSent(ESC + text), text);
 });
 
 test("answers that carry text do not", () => {
@@ -65,5 +93,6 @@ test("a program may offer a text for the clipboard", () => {
 
 test("reading the clipboard is told apart, and nonsense is ignored", () => {
   assert.deepEqual(parseOsc52("c;?"), { kind: "read" });
-  for (const data of ["", "c", "c;", "c;!!!", "c;/w==", "zz;aGk=", `c;${"A".repeat(200_000)}`]) assert.deepEqual(parseOsc52(data), { kind: "ignore" }, data.slice(0, 20));
+  for (const data of ["", "c", "c;", "c;!!!", "c;/w==", "zz;aGk=", `c;${"A".repeat(200_000)}`])
+    assert.deepEqual(parseOsc52(data), { kind: "ignore" }, data.slice(0, 20));
 });

@@ -13,11 +13,19 @@ test("several lines stay several lines", () => {
 
 test("only web addresses are links", () => {
   for (const url of ["https://example.com", "http://127.0.0.1:1/a"]) assert.ok(isWebUrl(url));
-  for (const url of ["javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "ssh://x", "//x", "x"]) assert.ok(!isWebUrl(url), url);
+  for (const url of ["javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "ssh://x", "//x", "x"])
+    assert.ok(!isWebUrl(url), url);
 });
 
 test("durations read like durations", () => {
-  assert.deepEqual([0, 42, 1234, 12_345, 125_000, 7_400_000].map(duration), ["1 ms", "42 ms", "1.2 s", "12 s", "2 min 5 s", "2 h 3 min"]);
+  assert.deepEqual([0, 42, 1234, 12_345, 125_000, 7_400_000].map(duration), [
+    "1 ms",
+    "42 ms",
+    "1.2 s",
+    "12 s",
+    "2 min 5 s",
+    "2 h 3 min",
+  ]);
 });
 
 test("the clock has two digits", () => {
