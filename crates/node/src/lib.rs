@@ -7,13 +7,13 @@ mod derp;
 mod dial;
 mod filter;
 mod netmap;
-mod node;
+mod runtime;
 mod tunnel;
 
 pub use control::{ControlError, Registered};
 pub use dial::{DerpAddress, DialError, Dialer};
 pub use netmap::{NetMap, Peer, ResolveError, Target};
-pub use node::{
+pub use runtime::{
     ConnectStep, Node, NodeEvent, NodeOptions, NodeStatus, PeerStatus, RelayState, RelayStatus, Remote,
     TcpError, TcpStream,
 };

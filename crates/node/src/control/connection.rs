@@ -1,4 +1,4 @@
-//! One connection to the coordination server: ts2021 with HTTP/2 inside.
+//! One connection to the control server: ts2021 with HTTP/2 inside.
 
 use std::time::Duration;
 
@@ -93,7 +93,7 @@ impl Connection {
         let probe = connection.ping_pong().map(Probe);
         let task = spawn(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection to the coordination server ended");
+                tracing::debug!(%error, "connection to the control server ended");
             }
         });
         let requests = Requests { sender, authority: authority(url) };

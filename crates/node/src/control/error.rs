@@ -1,4 +1,4 @@
-//! What can go wrong between a node and its coordination server.
+//! What can go wrong between a node and its control server.
 
 use std::time::Duration;
 
@@ -7,23 +7,23 @@ use dayfly_wire::ts2021::HandshakeError;
 
 use crate::DialError;
 
-/// Why the node is not, or not any more, connected to its coordination server.
+/// Why the node is not, or not any more, connected to its control server.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ControlError {
     /// The server's key could not be fetched.
-    #[error("fetching the coordination server's key failed: {0}")]
+    #[error("fetching the control server's key failed: {0}")]
     KeyFetch(#[source] DialError),
-    /// What was fetched is no key: the address is not a coordination server's.
+    /// What was fetched is no key: the address is not a control server's.
     #[error("{0}")]
     BadKey(#[from] ControlKeyError),
     /// The connection to the server could not be opened.
-    #[error("connecting to the coordination server failed: {0}")]
+    #[error("connecting to the control server failed: {0}")]
     Dial(#[source] DialError),
     /// The encrypted connection could not be set up: another server than the key's, or a proxy, answered.
-    #[error("the encrypted connection to the coordination server failed: {0}")]
+    #[error("the encrypted connection to the control server failed: {0}")]
     Handshake(#[from] HandshakeError),
     /// The server did not answer in time.
-    #[error("the coordination server did not answer within {} seconds while {step}", limit.as_secs())]
+    #[error("the control server did not answer within {} seconds while {step}", limit.as_secs())]
     TimedOut {
         /// What was being done.
         step: &'static str,
@@ -31,17 +31,17 @@ pub enum ControlError {
         limit: Duration,
     },
     /// The connection was lost.
-    #[error("the connection to the coordination server was lost: {0}")]
+    #[error("the connection to the control server was lost: {0}")]
     Lost(String),
     /// The server refused the registration, in these words: the auth key is wrong, used or expired, or a person
     /// denied the login.
-    #[error("the coordination server refused this node: {0}")]
+    #[error("the control server refused this node: {0}")]
     Register(String),
     /// The server refused to log the node out, in these words.
-    #[error("the coordination server refused to let this node go: {0}")]
+    #[error("the control server refused to let this node go: {0}")]
     Logout(String),
     /// The server answered the registration with an HTTP error.
-    #[error("the coordination server answered the registration with HTTP status {status}: {text}")]
+    #[error("the control server answered the registration with HTTP status {status}: {text}")]
     RegisterStatus {
         /// HTTP status code.
         status: u16,
@@ -49,25 +49,25 @@ pub enum ControlError {
         text: String,
     },
     /// The server's answer to the registration can't be understood.
-    #[error("the coordination server's answer to the registration could not be read: {0}")]
+    #[error("the control server's answer to the registration could not be read: {0}")]
     RegisterAnswer(String),
     /// The server refused even a fresh node key as expired.
-    #[error("the coordination server calls a fresh node key expired")]
+    #[error("the control server calls a fresh node key expired")]
     KeyRefused,
     /// The server wants to be asked less often.
-    #[error("the coordination server is busy")]
+    #[error("the control server is busy")]
     RateLimited {
         /// How long it wants to be left alone.
         retry_after: Duration,
     },
     /// The server no longer knows this node: it was removed, or stayed away for too long.
-    #[error("the coordination server has removed this node: {0}")]
+    #[error("the control server has removed this node: {0}")]
     NodeRemoved(String),
     /// This node's key has expired.
     #[error("this node's key has expired")]
     KeyExpired,
     /// The server answered the map request with an HTTP error.
-    #[error("the coordination server answered the map request with HTTP status {status}: {text}")]
+    #[error("the control server answered the map request with HTTP status {status}: {text}")]
     MapRefused {
         /// HTTP status code.
         status: u16,
@@ -78,13 +78,13 @@ pub enum ControlError {
     #[error("{0}")]
     MapMessage(String),
     /// The first message of the map stream does not describe this node.
-    #[error("the coordination server's first map does not describe this node")]
+    #[error("the control server's first map does not describe this node")]
     MapWithoutNode,
     /// The server ended the map stream.
-    #[error("the coordination server ended the map stream")]
+    #[error("the control server ended the map stream")]
     MapEnded,
     /// Nothing came on the map stream for [`WATCHDOG`](super::WATCHDOG), not even a keep-alive.
-    #[error("nothing was heard from the coordination server for {} seconds", super::WATCHDOG.as_secs())]
+    #[error("nothing was heard from the control server for {} seconds", super::WATCHDOG.as_secs())]
     Watchdog,
 }
 

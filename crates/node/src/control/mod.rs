@@ -1,4 +1,4 @@
-//! The coordination client: joins a tailnet, follows its state, and leaves it.
+//! The control client: joins a tailnet, follows its state, and leaves it.
 //!
 //! [`Control::start`] runs a session until it is logged out, fails for good, or is dropped. What happens comes out
 //! as [`ControlEvent`]s; what the messages mean for a node is the business of [`NetMap`](crate::netmap::NetMap).
@@ -43,7 +43,7 @@ const EVENT_QUEUE: usize = 4;
 /// What a session is started with.
 #[derive(Debug)]
 pub(crate) struct ControlConfig {
-    /// Address of the coordination server, as for `tailscale up --login-server`.
+    /// Address of the control server, as for `tailscale up --login-server`.
     pub url: String,
     /// The server's key, where it is known beforehand. Otherwise it is fetched from the server.
     pub control_key: Option<MachinePublic>,
@@ -106,13 +106,13 @@ pub struct Registered {
 /// A running session. Dropping it ends the session without a logout.
 #[derive(Debug)]
 pub(crate) struct Control {
-    shared: Arc<Shared>,
+    shared: Arc<SharedSession>,
     _task: AbortOnDropHandle<()>,
 }
 
 /// What a session and its handle share.
 #[derive(Debug)]
-struct Shared {
+struct SharedSession {
     hostinfo: watch::Sender<Hostinfo>,
     /// The connection to log out on.
     live: Mutex<Option<Live>>,
@@ -153,7 +153,7 @@ impl Control {
         config: ControlConfig,
     ) -> (Self, mpsc::Receiver<ControlEvent>) {
         let (events, receiver) = mpsc::channel(EVENT_QUEUE);
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SharedSession {
             hostinfo: watch::Sender::new(config.hostinfo.clone()),
             live: Mutex::new(None),
             logout: watch::Sender::new(Logout::No),
@@ -250,7 +250,7 @@ impl Control {
     }
 }
 
-impl Shared {
+impl SharedSession {
     fn live(&self) -> MutexGuard<'_, Option<Live>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -14,7 +14,7 @@ const MAX_PAYLOAD: usize = 64 << 10;
 /// server's public side.
 pub(super) async fn answer(request: PingRequest, mut requests: Requests) {
     if !request.url_is_noise {
-        return tracing::debug!(types = %request.types, "ping of the coordination server not answered");
+        return tracing::debug!(types = %request.types, "ping of the control server not answered");
     }
     let Some(path) = path(&request.url) else {
         return;
@@ -25,7 +25,7 @@ pub(super) async fn answer(request: PingRequest, mut requests: Requests) {
         _ => return,
     };
     if let Err(error) = requests.send(method, path, body).await {
-        tracing::debug!(%error, "ping of the coordination server not answered");
+        tracing::debug!(%error, "ping of the control server not answered");
     }
 }
 

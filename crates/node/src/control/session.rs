@@ -18,7 +18,7 @@ use super::backoff::Backoff;
 use super::connection::{Connection, Probe, Requests};
 use super::map_stream::{MapStream, update};
 use super::register::{self, Outcome};
-use super::{ControlConfig, ControlError, ControlEvent, Live, Logout, Registered, Shared, ping};
+use super::{ControlConfig, ControlError, ControlEvent, Live, Logout, Registered, SharedSession, ping};
 use crate::{DialError, Dialer};
 
 /// Time to fetch the server's key.
@@ -35,7 +35,7 @@ pub(super) struct Session {
     dialer: Arc<dyn Dialer>,
     config: ControlConfig,
     events: mpsc::Sender<ControlEvent>,
-    shared: Arc<Shared>,
+    shared: Arc<SharedSession>,
     /// The server's key, once it was fetched.
     control_key: Option<MachinePublic>,
     connection: Option<Connection>,
@@ -52,7 +52,7 @@ impl Session {
         dialer: Arc<dyn Dialer>,
         config: ControlConfig,
         events: mpsc::Sender<ControlEvent>,
-        shared: Arc<Shared>,
+        shared: Arc<SharedSession>,
     ) -> Self {
         Self {
             dialer,
@@ -331,7 +331,7 @@ async fn keep_updating(
             Err(error @ ControlError::NodeRemoved(_)) => return error,
             // When the connection is lost the map stream ends, and this with it.
             Err(error) => {
-                tracing::debug!(%error, "the coordination server did not take note of this node");
+                tracing::debug!(%error, "the control server did not take note of this node");
                 sleep(UPDATE_RETRY).await;
             }
         }

@@ -1,4 +1,4 @@
-//! A coordination server in memory, whose every answer the test gives itself.
+//! A control server in memory, whose every answer the test gives itself.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -166,7 +166,7 @@ impl Dialer for Server {
     }
 
     fn derp(&self, _: &DerpAddress) -> BoxFuture<Result<BoxByteStream, DialError>> {
-        unreachable!("the coordination client dials no relays")
+        unreachable!("the control client dials no relays")
     }
 }
 

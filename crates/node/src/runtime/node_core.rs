@@ -13,7 +13,7 @@ use crate::netmap::NetMap;
 use crate::tunnel::Tunnel;
 
 /// The node's state. Locks are held for moments only, and the map's is never taken while the tunnel's is held.
-pub(super) struct Shared {
+pub(super) struct NodeCore {
     tunnel: Mutex<Timed>,
     map: Mutex<NetMap>,
     clock: Clock,
@@ -32,7 +32,7 @@ struct Timed {
     ended: bool,
 }
 
-impl Shared {
+impl NodeCore {
     pub(super) fn new(node_key: NodePrivate, disco: DiscoPrivate) -> Self {
         let clock = Clock::start();
         let tunnel = Tunnel::new(node_key, disco, unix_now(), clock.now(), Box::new(SystemRng));

@@ -10,7 +10,7 @@ use dayfly_wire::key::NodePublic;
 use smoltcp::iface::SocketHandle;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::shared::Shared;
+use super::node_core::NodeCore;
 use crate::netmap::{NetMap, Peer};
 use crate::tunnel::TcpFault;
 
@@ -34,14 +34,14 @@ impl Remote {
 
 /// A TCP connection to a peer. Shutting it down sends FIN; dropping it closes it.
 pub struct TcpStream {
-    shared: Arc<Shared>,
+    core: Arc<NodeCore>,
     handle: SocketHandle,
     remote: Remote,
 }
 
 impl TcpStream {
-    pub(super) fn new(shared: Arc<Shared>, handle: SocketHandle, remote: Remote) -> Self {
-        Self { shared, handle, remote }
+    pub(super) fn new(core: Arc<NodeCore>, handle: SocketHandle, remote: Remote) -> Self {
+        Self { core, handle, remote }
     }
 
     /// The other end.
@@ -63,7 +63,7 @@ impl std::fmt::Debug for TcpStream {
 
 impl Drop for TcpStream {
     fn drop(&mut self) {
-        self.shared.with(|tunnel, now| tunnel.release(self.handle, now));
+        self.core.with(|tunnel, now| tunnel.release(self.handle, now));
     }
 }
 
@@ -91,7 +91,7 @@ impl AsyncRead for TcpStream {
         if free.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        let read = self.shared.with(|tunnel, now| tunnel.poll_read(self.handle, cx, free, now));
+        let read = self.core.with(|tunnel, now| tunnel.poll_read(self.handle, cx, free, now));
         read.map(|read| match read {
             Ok(read) => {
                 out.advance(read);
@@ -104,7 +104,7 @@ impl AsyncRead for TcpStream {
 
 impl AsyncWrite for TcpStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = self.shared.with(|tunnel, now| tunnel.poll_write(self.handle, cx, bytes, now));
+        let written = self.core.with(|tunnel, now| tunnel.poll_write(self.handle, cx, bytes, now));
         written.map_err(io_error)
     }
 
@@ -114,7 +114,7 @@ impl AsyncWrite for TcpStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.shared.with(|tunnel, now| tunnel.finish(self.handle, now));
+        self.core.with(|tunnel, now| tunnel.finish(self.handle, now));
         Poll::Ready(Ok(()))
     }
 }

@@ -43,7 +43,7 @@ pub enum TcpError {
         /// What was seen.
         error: String,
     },
-    /// The coordination server says that the machine is offline, and it did not answer.
+    /// The control server says that the machine is offline, and it did not answer.
     #[error("{host} is offline")]
     Offline {
         /// The machine's name.

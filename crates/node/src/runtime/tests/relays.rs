@@ -13,7 +13,7 @@ async fn a_region_that_is_connected_already_becomes_home_when_home_is_lost() {
     exchange(&mut client, &mut server, b"before").await;
     relays.set_down(1, true);
     let told = timeout(Duration::from_secs(30), async { while near.told_home().await != 2 {} }).await;
-    assert!(told.is_ok(), "the coordination server is not told");
+    assert!(told.is_ok(), "the control server is not told");
     assert_eq!(near.node.status().home, Some(2));
     exchange(&mut client, &mut server, b"after").await;
 }
@@ -51,7 +51,7 @@ async fn a_relay_that_takes_nothing_holds_up_nobody_else() {
     relays.0.lock().unwrap().entry(2).or_default().stuck = true;
     let written = timeout(Duration::from_millis(500), to_far.write_all(&data)).await;
     assert!(written.is_err(), "the relay takes it");
-    let is_busy = || near.node.inner.shared.with(|tunnel, now| tunnel.relays().is_busy(now));
+    let is_busy = || near.node.inner.core.with(|tunnel, now| tunnel.relays().is_busy(now));
     assert!(is_busy());
     let exchanged = timeout(Duration::from_secs(3), exchange(&mut to_third, &mut third_server, b"x")).await;
     assert!(exchanged.is_ok());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::shared::Shared;
+use super::node_core::NodeCore;
 
 /// A look at a node's connections.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,9 +41,9 @@ pub struct PeerStatus {
     pub region: Option<u32>,
 }
 
-pub(super) fn status(shared: &Shared) -> NodeStatus {
-    let map = shared.map();
-    shared.with(|tunnel, now| {
+pub(super) fn status(core: &NodeCore) -> NodeStatus {
+    let map = core.map();
+    core.with(|tunnel, now| {
         let home = tunnel.home();
         let relays = tunnel.relays().iter().map(|(region, link)| RelayStatus {
             region,

@@ -1,4 +1,4 @@
-//! Whole nodes with a coordination server and relays in memory, on a clock that stands still while anything can still
+//! Whole nodes with a control server and relays in memory, on a clock that stands still while anything can still
 //! happen.
 
 mod relays;
@@ -144,7 +144,7 @@ impl Dialer for TestDialer {
     }
 }
 
-/// A node and its coordination server.
+/// A node and its control server.
 struct Member {
     node: Node,
     events: mpsc::Receiver<NodeEvent>,
@@ -203,7 +203,7 @@ impl Member {
         self.map.as_mut().unwrap().send(message);
     }
 
-    /// Lets so many minutes pass, in which the coordination server says that it is there.
+    /// Lets so many minutes pass, in which the control server says that it is there.
     async fn idle(&mut self, minutes: u32) {
         for _ in 0..minutes {
             tokio::time::sleep(Duration::from_secs(60)).await;
@@ -225,7 +225,7 @@ impl Member {
         self.event(|event| matches!(event, NodeEvent::Running).then_some(())).await;
     }
 
-    /// The home region that it tells the coordination server.
+    /// The home region that it tells the control server.
     async fn told_home(&mut self) -> u64 {
         loop {
             let request = self.requests.recv().await.unwrap();
@@ -238,11 +238,11 @@ impl Member {
     }
 
     fn listen(&self) -> TcpStream {
-        let shared = &self.node.inner.shared;
-        let handle = shared.with(|tunnel, _| tunnel.listen(PORT));
+        let core = &self.node.inner.core;
+        let handle = core.with(|tunnel, _| tunnel.listen(PORT));
         // Who connects is not known yet.
         let remote = Remote { address: Ipv4Addr::UNSPECIFIED.into(), key: self.key };
-        TcpStream::new(Arc::clone(shared), handle, remote)
+        TcpStream::new(Arc::clone(core), handle, remote)
     }
 }
 
@@ -455,7 +455,7 @@ async fn each_way_to_fail_has_its_error() {
     let error = near.node.connect("node1", PORT, |_| {}).await.unwrap_err();
     assert!(matches!(&error, TcpError::Refused { host, port: PORT } if host == "node1"), "{error}");
 
-    // It is gone, and the coordination server says so.
+    // It is gone, and the control server says so.
     let offline = MapResponse { online_change: SortedMap::from([(2, false)]), ..MapResponse::default() };
     near.send(&offline);
     near.event(|event| matches!(event, NodeEvent::MapChanged).then_some(())).await;
@@ -466,7 +466,7 @@ async fn each_way_to_fail_has_its_error() {
     assert!(matches!(&error, TcpError::Offline { host, .. } if host == "node1"), "{error}");
     assert!(start.elapsed() < Duration::from_secs(5));
 
-    // It is gone, and the coordination server does not know.
+    // It is gone, and the control server does not know.
     let online = MapResponse { online_change: SortedMap::from([(2, true)]), ..MapResponse::default() };
     near.send(&online);
     near.event(|event| matches!(event, NodeEvent::MapChanged).then_some(())).await;

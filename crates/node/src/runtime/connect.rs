@@ -9,7 +9,7 @@ use dayfly_platform::time::sleep_until;
 use dayfly_wire::control::Timestamp;
 use dayfly_wire::key::NodePublic;
 
-use super::shared::Shared;
+use super::node_core::NodeCore;
 use super::{ConnectStep, Remote, TcpError, TcpStream};
 use crate::tunnel::netstack::SILENCE;
 use crate::tunnel::{TcpFault, Tunnel};
@@ -20,7 +20,7 @@ const STEP_LIMIT: Duration = Duration::from_secs(15);
 const OFFLINE_LIMIT: Duration = Duration::from_secs(4);
 
 /// A machine to connect to.
-struct Target {
+struct Destination {
     host: String,
     address: IpAddr,
     key: NodePublic,
@@ -28,7 +28,7 @@ struct Target {
     last_seen: Option<Timestamp>,
 }
 
-impl Target {
+impl Destination {
     /// Whether the machine is said to be offline, and nothing since `start` contradicts that.
     fn is_offline(&self, tunnel: &Tunnel, start: Duration, now: Duration) -> bool {
         let handshake = tunnel.wireguard_status(&self.key, now).and_then(|status| status.last_handshake);
@@ -38,21 +38,21 @@ impl Target {
 
 /// How far an attempt is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Progress {
+struct Waiting {
     step: ConnectStep,
     since: Duration,
 }
 
-fn look_up(shared: &Shared, host: &str) -> Result<Target, TcpError> {
-    let control_time = shared.control_time();
-    let map = shared.map();
+fn look_up(core: &NodeCore, host: &str) -> Result<Destination, TcpError> {
+    let control_time = core.control_time();
+    let map = core.map();
     let found = map.resolve(host)?;
     let peer = map.peer(found.peer).ok_or(TcpError::Ended)?;
     let name = peer.short_name().to_owned();
     if peer.expired(control_time) {
         return Err(TcpError::Expired { host: name });
     }
-    Ok(Target {
+    Ok(Destination {
         host: name,
         address: found.address,
         key: peer.key(),
@@ -61,47 +61,47 @@ fn look_up(shared: &Shared, host: &str) -> Result<Target, TcpError> {
     })
 }
 
-pub(super) fn warm(shared: &Shared, host: &str) {
-    if let Ok(target) = look_up(shared, host) {
-        shared.with(|tunnel, now| tunnel.connect_peer(&target.key, now));
+pub(super) fn warm(core: &NodeCore, host: &str) {
+    if let Ok(target) = look_up(core, host) {
+        core.with(|tunnel, now| tunnel.connect_peer(&target.key, now));
     }
 }
 
 pub(super) async fn connect(
-    shared: &Arc<Shared>,
+    core: &Arc<NodeCore>,
     host: &str,
     port: u16,
     mut tell: impl FnMut(ConnectStep),
 ) -> Result<TcpStream, TcpError> {
-    if shared.is_ended() {
+    if core.is_ended() {
         return Err(TcpError::Ended);
     }
-    let target = look_up(shared, host)?;
-    let clock = shared.clock();
-    let mut changes = shared.progress.subscribe();
+    let target = look_up(core, host)?;
+    let clock = core.clock();
+    let mut changes = core.progress.subscribe();
     // All steps are begun at once: what TCP sends waits for WireGuard, and that for the relay.
-    let handle = shared.with(|tunnel, now| {
+    let handle = core.with(|tunnel, now| {
         tunnel.connect_peer(&target.key, now);
         tunnel.connect_tcp(target.address, port, now)
     });
     let remote = Remote { address: target.address, key: target.key };
-    let stream = TcpStream::new(Arc::clone(shared), handle.ok_or(TcpError::Ended)?, remote);
+    let stream = TcpStream::new(Arc::clone(core), handle.ok_or(TcpError::Ended)?, remote);
     let start = clock.now();
-    let mut progress = Progress { step: ConnectStep::Relay, since: start };
+    let mut progress = Waiting { step: ConnectStep::Relay, since: start };
     tell(ConnectStep::Relay);
     loop {
         let (step, offline) =
-            shared.with(|tunnel, now| (step(tunnel, &target, now), target.is_offline(tunnel, start, now)));
+            core.with(|tunnel, now| (step(tunnel, &target, now), target.is_offline(tunnel, start, now)));
         if step != progress.step {
-            progress = Progress { step, since: clock.now() };
+            progress = Waiting { step, since: clock.now() };
             tell(step);
         }
-        if let Some(error) = hopeless(shared, &target, start) {
+        if let Some(error) = hopeless(core, &target, start) {
             return Err(error);
         }
         let limit = if offline && step != ConnectStep::Relay { OFFLINE_LIMIT } else { STEP_LIMIT };
         let connected =
-            poll_fn(|context| shared.with(|tunnel, _| tunnel.poll_connected(stream.handle(), context)));
+            poll_fn(|context| core.with(|tunnel, _| tunnel.poll_connected(stream.handle(), context)));
         tokio::select! {
             biased;
             result = connected => {
@@ -112,14 +112,14 @@ pub(super) async fn connect(
             }
             _ = changes.changed() => {}
             () = sleep_until(clock.instant(progress.since + limit)) => {
-                return Err(late(shared, target, port, progress, offline, clock.now()));
+                return Err(late(core, target, port, progress, offline, clock.now()));
             }
         }
     }
 }
 
 /// What the attempt waits for now. A session is of no use while the relay that carries it is away.
-fn step(tunnel: &mut Tunnel, target: &Target, now: Duration) -> ConnectStep {
+fn step(tunnel: &mut Tunnel, target: &Destination, now: Duration) -> ConnectStep {
     let region = tunnel.region_of(&target.key);
     let ready = region.and_then(|region| tunnel.relays().get(region)).is_some_and(|link| link.is_ready());
     match (ready, tunnel.has_session(&target.key, now)) {
@@ -130,9 +130,9 @@ fn step(tunnel: &mut Tunnel, target: &Target, now: Duration) -> ConnectStep {
 }
 
 /// Whether waiting longer would be in vain.
-fn hopeless(shared: &Shared, target: &Target, start: Duration) -> Option<TcpError> {
+fn hopeless(core: &NodeCore, target: &Destination, start: Duration) -> Option<TcpError> {
     let host = || target.host.clone();
-    let (region, failure, gone) = shared.with(|tunnel, _| {
+    let (region, failure, gone) = core.with(|tunnel, _| {
         let peer = tunnel.peers().get(&target.key);
         let gone = peer.is_some_and(|peer| peer.gone.is_some_and(|at| at >= start));
         let region = tunnel.region_of(&target.key);
@@ -140,14 +140,14 @@ fn hopeless(shared: &Shared, target: &Target, start: Duration) -> Option<TcpErro
         (region, link.and_then(|link| link.failure().map(str::to_owned)), gone)
     });
     if let (Some(region), Some(error)) = (region, failure) {
-        return Some(relay_error(shared, host(), region, error));
+        return Some(relay_error(core, host(), region, error));
     }
-    // The relay knows it as little as the coordination server does.
+    // The relay knows it as little as the control server does.
     (target.offline && gone).then(|| TcpError::Offline { host: host(), last_seen: target.last_seen })
 }
 
-fn relay_error(shared: &Shared, host: String, region: u32, error: String) -> TcpError {
-    let code = shared.region(region).map_or_else(String::new, |region| region.region_code);
+fn relay_error(core: &NodeCore, host: String, region: u32, error: String) -> TcpError {
+    let code = core.region(region).map_or_else(String::new, |region| region.region_code);
     TcpError::Relay { host, region, code, error }
 }
 
@@ -163,28 +163,28 @@ fn failed(fault: TcpFault, host: String, port: u16) -> TcpError {
 
 /// What an attempt failed at whose time is over.
 fn late(
-    shared: &Shared,
-    target: Target,
+    core: &NodeCore,
+    target: Destination,
     port: u16,
-    progress: Progress,
+    progress: Waiting,
     offline: bool,
     now: Duration,
 ) -> TcpError {
-    let Target { host, key, last_seen, .. } = target;
+    let Destination { host, key, last_seen, .. } = target;
     let waited = now.saturating_sub(progress.since);
     match progress.step {
         ConnectStep::WireGuard | ConnectStep::Tcp if offline => TcpError::Offline { host, last_seen },
         ConnectStep::Tcp => TcpError::TimedOut { host, port, waited },
         ConnectStep::WireGuard => TcpError::NoHandshake { host, waited },
         ConnectStep::Relay => {
-            let (region, failure) = shared.with(|tunnel, _| {
+            let (region, failure) = core.with(|tunnel, _| {
                 let region = tunnel.region_of(&key);
                 let link = region.and_then(|region| tunnel.relays().get(region));
                 (region, link.and_then(|link| link.failure().map(str::to_owned)))
             });
             let Some(region) = region else { return TcpError::NoRelay { host } };
             let error = failure.unwrap_or_else(|| format!("no answer for {} seconds", waited.as_secs()));
-            relay_error(shared, host, region, error)
+            relay_error(core, host, region, error)
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The task that runs a node: takes in what the coordination server says, keeps relays connected, keeps time.
+//! The task that runs a node: takes in what the control server says, keeps relays connected, keeps time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use dayfly_sorted::SortedMap;
 use dayfly_wire::control::{DerpRegion, MapResponse};
 use tokio::sync::mpsc;
 
-use super::relay::{self, RelayNote};
-use super::shared::{Shared, wall_clock};
+use super::node_core::{NodeCore, wall_clock};
+use super::pump::{self, RelayNote};
 use super::{NodeEvent, RelayState};
 use crate::Dialer;
 use crate::control::{Control, ControlEvent};
@@ -26,7 +26,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 const TIMER_GRAIN: Duration = Duration::from_micros(999);
 
 pub(super) struct Driver {
-    shared: Arc<Shared>,
+    core: Arc<NodeCore>,
     control: Arc<Control>,
     dialer: Arc<dyn Dialer>,
     events: mpsc::Sender<NodeEvent>,
@@ -39,7 +39,7 @@ pub(super) struct Driver {
 }
 
 /// Ends the node when its driver does, for whatever reason.
-struct EndOnDrop(Arc<Shared>);
+struct EndOnDrop(Arc<NodeCore>);
 
 impl Drop for EndOnDrop {
     fn drop(&mut self) {
@@ -49,14 +49,14 @@ impl Drop for EndOnDrop {
 
 impl Driver {
     pub(super) fn new(
-        shared: Arc<Shared>,
+        core: Arc<NodeCore>,
         control: Arc<Control>,
         dialer: Arc<dyn Dialer>,
         events: mpsc::Sender<NodeEvent>,
     ) -> Self {
         let (notes, relay_notes) = mpsc::channel(16);
         Self {
-            shared,
+            core,
             control,
             dialer,
             events,
@@ -68,14 +68,14 @@ impl Driver {
         }
     }
 
-    /// Runs until the session with the coordination server ends.
+    /// Runs until the session with the control server ends.
     pub(super) async fn run(mut self, mut control: mpsc::Receiver<ControlEvent>) {
-        let shared = Arc::clone(&self.shared);
-        let _guard = EndOnDrop(Arc::clone(&shared));
+        let core = Arc::clone(&self.core);
+        let _guard = EndOnDrop(Arc::clone(&core));
         let Some(mut relay_notes) = self.relay_notes.take() else { return };
-        let clock = shared.clock();
+        let clock = core.clock();
         loop {
-            let (events, due) = shared.turn(|tunnel, _| {
+            let (events, due) = core.turn(|tunnel, _| {
                 let events = std::iter::from_fn(|| tunnel.poll_event());
                 events.collect::<Vec<_>>()
             });
@@ -89,7 +89,7 @@ impl Driver {
                         None => return,
                     },
                     Some(note) = relay_notes.recv() => self.relay_note(note).await,
-                    () = shared.driver.notified() => {}
+                    () = core.driver.notified() => {}
                     () = sleep_until(clock.instant(due)) => {}
                 }
             }
@@ -109,7 +109,7 @@ impl Driver {
         match event {
             ControlEvent::Connecting => self.emit(NodeEvent::Connecting).await,
             ControlEvent::AuthUrl(url) => self.emit(NodeEvent::AuthUrl(url)).await,
-            ControlEvent::NodeKey(key) => self.shared.with(|tunnel, now| tunnel.set_node_key(*key, now)),
+            ControlEvent::NodeKey(key) => self.core.with(|tunnel, now| tunnel.set_node_key(*key, now)),
             ControlEvent::Registered(registered) => self.emit(NodeEvent::Registered(registered)).await,
             ControlEvent::Map { message, first } => self.map_changed(*message, first).await,
             ControlEvent::Disconnected { error, retry_in } => {
@@ -130,10 +130,10 @@ impl Driver {
     async fn map_changed(&mut self, message: MapResponse, first: bool) {
         let needs_approval = {
             let now = wall_clock();
-            let mut map = self.shared.map();
+            let mut map = self.core.map();
             map.apply(message, first, now);
             let control_time = map.control_time(now);
-            self.shared.with(|tunnel, now| tunnel.update(&map, control_time, now));
+            self.core.with(|tunnel, now| tunnel.update(&map, control_time, now));
             map.needs_approval()
         };
         let tell = needs_approval && (first || self.admitted);
@@ -153,10 +153,10 @@ impl Driver {
     /// Sees to it that a home is being looked for, unless there is a good one.
     fn choose_home(&self) {
         let candidates = {
-            let map = self.shared.map();
+            let map = self.core.map();
             candidates(&map)
         };
-        let new_home = self.shared.with(|tunnel, now| {
+        let new_home = self.core.with(|tunnel, now| {
             let lost =
                 tunnel.home().is_none_or(|home| tunnel.relays().get(home).is_none_or(Link::is_failing));
             if !lost {
@@ -179,12 +179,8 @@ impl Driver {
     async fn tunnel_event(&mut self, event: TunnelEvent) {
         match event {
             TunnelEvent::Dial(region) => {
-                let task = relay::keep(
-                    Arc::clone(&self.shared),
-                    Arc::clone(&self.dialer),
-                    region,
-                    self.notes.clone(),
-                );
+                let task =
+                    pump::keep(Arc::clone(&self.core), Arc::clone(&self.dialer), region, self.notes.clone());
                 self.relays.insert(region, AbortOnDropHandle::new(spawn(task)));
             }
             TunnelEvent::Close(region) => {
@@ -192,7 +188,7 @@ impl Driver {
                 self.emit_relay(region, RelayState::Closed).await;
             }
             TunnelEvent::Ready(region) => {
-                let new_home = self.shared.with(|tunnel, _| {
+                let new_home = self.core.with(|tunnel, _| {
                     let home_is_up = tunnel.home().is_some_and(|home| {
                         home == region || tunnel.relays().get(home).is_some_and(|link| !link.is_failing())
                     });
@@ -210,7 +206,7 @@ impl Driver {
             TunnelEvent::Restarting(region) => self.emit_relay(region, RelayState::Restarting).await,
             TunnelEvent::Progress => {}
         }
-        self.shared.progress.send_replace(());
+        self.core.progress.send_replace(());
     }
 
     async fn relay_note(&self, note: RelayNote) {
@@ -218,11 +214,11 @@ impl Driver {
             self.choose_home();
         }
         self.emit_relay(note.region, note.state).await;
-        self.shared.progress.send_replace(());
+        self.core.progress.send_replace(());
     }
 
     async fn emit_relay(&self, region: u32, state: RelayState) {
-        let code = self.shared.region(region).map_or_else(|| region.to_string(), |it| it.region_code);
+        let code = self.core.region(region).map_or_else(|| region.to_string(), |it| it.region_code);
         self.emit(NodeEvent::Relay { region, code, state }).await;
     }
 
@@ -230,7 +226,7 @@ impl Driver {
         if self.running || !self.admitted {
             return;
         }
-        let ready = self.shared.with(|tunnel, _| {
+        let ready = self.core.with(|tunnel, _| {
             tunnel.home().is_some_and(|home| tunnel.relays().get(home).is_some_and(|link| link.is_ready()))
         });
         if ready {

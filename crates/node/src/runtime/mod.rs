@@ -3,8 +3,8 @@
 mod connect;
 mod driver;
 mod error;
-mod relay;
-mod shared;
+mod node_core;
+mod pump;
 mod status;
 mod stream;
 
@@ -26,19 +26,19 @@ use crate::Dialer;
 use crate::control::{Control, ControlConfig, ControlError, Registered};
 use crate::netmap::NetMap;
 use driver::Driver;
-use shared::Shared;
+use node_core::NodeCore;
 
 pub use error::TcpError;
 pub use status::{NodeStatus, PeerStatus, RelayStatus};
 pub use stream::{Remote, TcpStream};
 
-/// Events that wait for their reader; then the node takes in no more of the coordination server's messages.
+/// Events that wait for their reader; then the node takes in no more of the control server's messages.
 const EVENT_QUEUE: usize = 64;
 
 /// What a node is started with.
 #[derive(Debug)]
 pub struct NodeOptions {
-    /// Address of the coordination server, as for `tailscale up --login-server`.
+    /// Address of the control server, as for `tailscale up --login-server`.
     pub control_url: String,
     /// The server's key, where it is known beforehand. Otherwise it is fetched from the server.
     pub control_key: Option<MachinePublic>,
@@ -73,16 +73,16 @@ pub enum RelayState {
 /// What happens to a node.
 #[derive(Debug)]
 pub enum NodeEvent {
-    /// The coordination server is being connected to.
+    /// The control server is being connected to.
     Connecting,
     /// A person has to log in on this page; the node goes on by itself then.
     AuthUrl(String),
-    /// The coordination server has let the node in.
+    /// The control server has let the node in.
     Registered(Box<Registered>),
     /// What is known of the tailnet has changed: see [`Node::with_netmap`].
     MapChanged,
     /// An administrator of the tailnet has to approve this node; it goes on by itself then. Told before `MapChanged`, and
-    /// again after the coordination server was lost.
+    /// again after the control server was lost.
     NeedsApproval,
     /// The node is in the tailnet: it knows its peers and can be reached. Told once, and again after each approval that
     /// it needed since.
@@ -96,7 +96,7 @@ pub enum NodeEvent {
         /// How it is now.
         state: RelayState,
     },
-    /// The coordination server is not connected; connections to peers go on, and it is tried again by itself.
+    /// The control server is not connected; connections to peers go on, and it is tried again by itself.
     Disconnected {
         /// What went wrong.
         error: ControlError,
@@ -127,7 +127,7 @@ pub struct Node {
 }
 
 struct Inner {
-    shared: Arc<Shared>,
+    core: Arc<NodeCore>,
     control: Arc<Control>,
     _driver: AbortOnDropHandle<()>,
 }
@@ -156,16 +156,16 @@ impl Node {
         };
         let (control, control_events) = Control::start(Arc::clone(&dialer), config);
         let control = Arc::new(control);
-        let shared = Arc::new(Shared::new(node_key, disco));
+        let core = Arc::new(NodeCore::new(node_key, disco));
         let (events, receiver) = mpsc::channel(EVENT_QUEUE);
-        let driver = Driver::new(Arc::clone(&shared), Arc::clone(&control), dialer, events);
+        let driver = Driver::new(Arc::clone(&core), Arc::clone(&control), dialer, events);
         let driver = AbortOnDropHandle::new(spawn(driver.run(control_events)));
-        (Self { inner: Arc::new(Inner { shared, control, _driver: driver }) }, receiver)
+        (Self { inner: Arc::new(Inner { core, control, _driver: driver }) }, receiver)
     }
 
     /// Looks at what is known of the tailnet. Keep it short: the node waits meanwhile.
     pub fn with_netmap<T>(&self, look: impl FnOnce(&NetMap) -> T) -> T {
-        look(&self.inner.shared.map())
+        look(&self.inner.core.map())
     }
 
     /// Opens a TCP connection to `port` of `host`: a MagicDNS name, a short name or an address. `progress` is told what
@@ -180,19 +180,19 @@ impl Node {
         port: u16,
         progress: impl FnMut(ConnectStep),
     ) -> Result<TcpStream, TcpError> {
-        connect::connect(&self.inner.shared, host, port, progress).await
+        connect::connect(&self.inner.core, host, port, progress).await
     }
 
     /// Connects to the relay of `host` and begins WireGuard, so that [`Node::connect`] takes less time soon after. Does
     /// nothing where there is no such machine.
     pub fn warm(&self, host: &str) {
-        connect::warm(&self.inner.shared, host);
+        connect::warm(&self.inner.core, host);
     }
 
     /// Tries at once what waits to be tried again: for when the network has come back, or the page can be seen again.
     pub fn retry_now(&self) {
         self.inner.control.retry_now();
-        self.inner.shared.retry_relays();
+        self.inner.core.retry_relays();
     }
 
     /// Logs the node out on the connection as it is, without waiting for anything: for pages that are about to go away.
@@ -204,16 +204,16 @@ impl Node {
     /// Logs the node out. An ephemeral one is removed from the tailnet by that. All its connections end.
     ///
     /// # Errors
-    /// When the coordination server did not confirm it within a few seconds.
+    /// When the control server did not confirm it within a few seconds.
     pub async fn logout(&self) -> Result<(), ControlError> {
         let result = self.inner.control.logout().await;
-        self.inner.shared.end();
+        self.inner.core.end();
         result
     }
 
     /// How the node's connections are, for diagnosis.
     #[must_use]
     pub fn status(&self) -> NodeStatus {
-        status::status(&self.inner.shared)
+        status::status(&self.inner.core)
     }
 }

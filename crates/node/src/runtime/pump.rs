@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
 
 use super::RelayState;
-use super::shared::Shared;
+use super::node_core::NodeCore;
 use crate::control::Backoff;
 use crate::{DerpAddress, DialError, Dialer};
 
@@ -36,7 +36,7 @@ pub(super) struct RelayNote {
 
 /// Keeps a region connected until it is aborted.
 pub(super) async fn keep(
-    shared: Arc<Shared>,
+    core: Arc<NodeCore>,
     dialer: Arc<dyn Dialer>,
     region: u32,
     notes: mpsc::Sender<RelayNote>,
@@ -48,10 +48,10 @@ pub(super) async fn keep(
     };
     loop {
         tell(RelayState::Connecting).await;
-        let error = match dial(&shared, &*dialer, region).await {
+        let error = match dial(&core, &*dialer, region).await {
             Ok(stream) => {
-                shared.with(|tunnel, now| tunnel.relay_connected(region, now));
-                let (error, was_ready) = run(&shared, region, stream).await;
+                core.with(|tunnel, now| tunnel.relay_connected(region, now));
+                let (error, was_ready) = run(&core, region, stream).await;
                 if was_ready {
                     backoff.reset();
                 }
@@ -60,19 +60,19 @@ pub(super) async fn keep(
             Err(error) => error.to_string(),
         };
         let retry_in = backoff.next(&mut SystemRng).min(LONGEST_WAIT);
-        shared.with(|tunnel, _| tunnel.relay_lost(region, Some(error.clone())));
+        core.with(|tunnel, _| tunnel.relay_lost(region, Some(error.clone())));
         tell(RelayState::Failed { error, retry_in }).await;
         tokio::select! {
             biased;
-            () = shared.retried() => {}
+            () = core.retried() => {}
             () = sleep(retry_in) => {}
         }
     }
 }
 
 /// Opens a connection to the first relay of the region that answers.
-async fn dial(shared: &Shared, dialer: &dyn Dialer, region: u32) -> Result<BoxByteStream, DialError> {
-    let nodes = shared.region(region).map(|region| region.nodes).unwrap_or_default();
+async fn dial(core: &NodeCore, dialer: &dyn Dialer, region: u32) -> Result<BoxByteStream, DialError> {
+    let nodes = core.region(region).map(|region| region.nodes).unwrap_or_default();
     let mut failure = DialError::BadAddress {
         url: format!("region {region}"),
         reason: "the tailnet's map of relays names no relay there".to_owned(),
@@ -96,14 +96,14 @@ async fn dial(shared: &Shared, dialer: &dyn Dialer, region: u32) -> Result<BoxBy
 }
 
 /// Carries bytes until the connection ends: why, and whether it was ever ready.
-async fn run(shared: &Shared, region: u32, mut stream: BoxByteStream) -> (String, bool) {
-    let mut pump = Pump { shared, region, buffer: vec![0; READ_BUFFER], filled: 0, was_ready: false };
+async fn run(core: &NodeCore, region: u32, mut stream: BoxByteStream) -> (String, bool) {
+    let mut pump = Pump { core, region, buffer: vec![0; READ_BUFFER], filled: 0, was_ready: false };
     let error = poll_fn(|context| pump.poll(&mut stream, context)).await;
     (error, pump.was_ready)
 }
 
 struct Pump<'a> {
-    shared: &'a Shared,
+    core: &'a NodeCore,
     region: u32,
     buffer: Vec<u8>,
     /// Bytes at the front of `buffer` that were read and are not done with.
@@ -135,7 +135,7 @@ impl Pump<'_> {
 
     /// Writes what waits, as far as the connection takes it.
     fn write(&self, stream: &mut BoxByteStream, context: &mut Context<'_>) -> Result<(), String> {
-        self.shared.with(|tunnel, now| {
+        self.core.with(|tunnel, now| {
             loop {
                 let relays = tunnel.relays();
                 let was_busy = relays.is_busy(now);
@@ -193,7 +193,7 @@ impl Pump<'_> {
             return Poll::Ready(Ok(()));
         }
         let bytes = self.buffer.get_mut(..self.filled).unwrap_or_default();
-        let handled = self.shared.with(|tunnel, now| {
+        let handled = self.core.with(|tunnel, now| {
             let done = tunnel.handle_relay(self.region, bytes, now);
             let ready = tunnel.relays().get(self.region).is_some_and(|link| link.is_ready());
             (done, ready)
