@@ -3,6 +3,7 @@
 //   main.js      everything before a shell is open: form, machines, errors. Small, and first.
 //   terminal.js  xterm.js with its add-ons. Fetched while the person is still reading the form.
 //   webgl.js     xterm.js' GPU renderer. Fetched when a terminal opens, and does without where there is no GPU.
+//   hooks.js     window.dayfly. Fetched where config.json wants it for tests.
 //   page.css     all styles, xterm.js' own included.
 
 import { readFile } from "node:fs/promises";
@@ -87,7 +88,7 @@ export const options = {
 export async function bundle(outdir, overrides = {}) {
   const scripts = build({
     ...options,
-    entryPoints: { main: "src/main.ts", webgl: "src/term/webgl.ts" },
+    entryPoints: { main: "src/main.ts", webgl: "src/term/webgl.ts", hooks: "src/hooks/hooks.ts" },
     outdir,
     ...overrides,
   });

@@ -21,6 +21,8 @@ mod size;
 mod table;
 mod visit;
 
+use std::fs;
+
 use anyhow::{Context as _, Result};
 use dayfly_tests::{
     Browser, Derper, Engine, Gateway, GatewayOptions, Headscale, HeadscaleOptions, KeyOptions, Lab,
@@ -79,6 +81,9 @@ fn live(lab: &Lab, options: &Options) -> Result<Vec<Row>> {
         headscale.preauth_key(&KeyOptions { ephemeral: true, reusable: true, ..KeyOptions::default() })?;
     let native = options.stream.then(|| Native::join(lab, &headscale, &key)).transpose()?;
 
+    // Each visit looks at the page through them, the other client's page has its own.
+    let config = lab.peer_dir("page")?.join("config.json");
+    fs::write(&config, r#"{ "testHooks": true }"#)?;
     let mut gateways = Vec::new();
     for client in &options.clients {
         gateways.push(Gateway::start(
@@ -86,6 +91,7 @@ fn live(lab: &Lab, options: &Options) -> Result<Vec<Row>> {
             &GatewayOptions {
                 control: headscale.url().to_owned(),
                 www: Some(client.www()?),
+                arguments: vec!["--page-config".to_owned(), config.display().to_string()],
                 ..GatewayOptions::default()
             },
         )?);

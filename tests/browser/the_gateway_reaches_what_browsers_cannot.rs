@@ -32,7 +32,8 @@ fn in_all_engines() -> Result<()> {
 fn start_gateway(lab: &Lab, headscale: &Headscale, relay: &Relay) -> Result<Gateway> {
     let port = free_port()?;
     let config = lab.peer_dir("page")?.join("config.json");
-    fs::write(&config, format!(r#"{{ "controlUrl": "/", "relays": {{ "*": "ws://127.0.0.1:{port}" }} }}"#))?;
+    let relays = format!(r#"{{ "*": "ws://127.0.0.1:{port}" }}"#);
+    fs::write(&config, format!(r#"{{ "controlUrl": "/", "relays": {relays}, "testHooks": true }}"#))?;
     let sources = format!("ws://127.0.0.1:{port},{}", headscale.url());
     let config = config.display().to_string();
     Gateway::start(

@@ -85,7 +85,7 @@ impl Tailnet {
     }
 
     /// The page's address, with parameters in its fragment that are taken as they are. Its `config.json` names the
-    /// gateway as the control server.
+    /// gateway as the control server, and asks for the test hooks.
     #[must_use]
     pub fn page(&self, parameters: &[(&str, &str)]) -> String {
         let parameters: Vec<String> =
@@ -122,7 +122,7 @@ impl Tailnet {
 /// How the page is served in a tailnet: by a relay that is a gateway to Headscale as well.
 fn options_of(lab: &Lab, via: Via, headscale: &Headscale) -> Result<RelayOptions> {
     let config = lab.peer_dir("page")?.join("config.json");
-    fs::write(&config, r#"{ "controlUrl": "/" }"#)?;
+    fs::write(&config, r#"{ "controlUrl": "/", "testHooks": true }"#)?;
     let mut arguments = vec!["--page-config".to_owned(), config.display().to_string()];
     if via == Via::Derper {
         let (certificate, key) = lab.certificate()?;

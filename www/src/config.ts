@@ -1,12 +1,18 @@
 /** Where the page's settings come from: `config.json` beside it, the URL's fragment, and then the form. */
 
-import type { ConnectOptions, DayflyError } from "./dayfly.ts";
+import type { ConnectOptions } from "./api.ts";
+import type { PageError } from "./errors.ts";
 
 export interface Settings extends Partial<ConnectOptions> {
   /** Open a shell on this machine right after joining. */
   host?: string;
   /** As this user. */
   user?: string;
+}
+
+/** What `config.json` can say: settings, and whether tests may look into the page. No link can say that. */
+export interface SiteConfig extends Settings {
+  testHooks?: true;
 }
 
 const TEXT_KEYS = ["controlUrl", "authKey", "hostname", "controlKey", "host", "user"] as const;
@@ -43,9 +49,9 @@ export function parseFragment(fragment: string): Settings {
  *
  * Throws where it is not what it should be: what was left out of it could be the pinned key.
  */
-export function parseConfig(json: unknown): Settings {
+export function parseConfig(json: unknown): SiteConfig {
   if (typeof json !== "object" || json === null || Array.isArray(json)) throw new Error("it is no JSON object");
-  const settings: Settings = {};
+  const settings: SiteConfig = {};
   const given = json as Record<string, unknown>;
   for (const key of TEXT_KEYS) {
     const value = given[key] ?? "";
@@ -62,6 +68,9 @@ export function parseConfig(json: unknown): Settings {
   if (!entries.every((entry): entry is [string, string] => typeof entry[1] === "string"))
     throw new Error("one of its relays is no text");
   if (entries.length > 0) settings.relays = Object.fromEntries(entries);
+  const testHooks = given.testHooks ?? false;
+  if (typeof testHooks !== "boolean") throw new Error("its testHooks is neither true nor false");
+  if (testHooks) settings.testHooks = true;
   return settings;
 }
 
@@ -167,14 +176,14 @@ export function takeFragment(): Settings {
   return parseFragment(fragment);
 }
 
-let asked: Promise<Settings> | undefined;
+let asked: Promise<SiteConfig> | undefined;
 
 /**
- * What `config.json` beside the page says; a site without one has no settings. Rejects with a `DayflyError`.
+ * What `config.json` beside the page says; a site without one has no settings. Rejects with a `PageError`.
  *
  * It is fetched once. A failure is not kept: who asks next has the server asked again.
  */
-export function siteConfig(): Promise<Settings> {
+export function siteConfig(): Promise<SiteConfig> {
   if (asked) return asked;
   const asking = fetchConfig();
   asking.catch(() => (asked = undefined));
@@ -185,7 +194,7 @@ export function siteConfig(): Promise<Settings> {
 const SELF = new URL(import.meta.url).pathname.split("/").at(-1) ?? "";
 
 /** As `siteConfig`, with each call. */
-export async function fetchConfig(): Promise<Settings> {
+export async function fetchConfig(): Promise<SiteConfig> {
   try {
     const response = await fetch("./config.json", { cache: "no-cache", signal: AbortSignal.timeout(CONFIG_TIMEOUT) });
     if (response.status === 404 || response.status === 410) return {};
@@ -200,6 +209,6 @@ export async function fetchConfig(): Promise<Settings> {
       what: "This site's settings can't be read.",
       seen: `config.json: ${error instanceof Error ? error.message : String(error)}`,
       todo: "Try again. If it stays like this, whoever runs this site has to put it right. Without settings, its server should answer 404.",
-    } satisfies DayflyError;
+    } satisfies PageError;
   }
 }

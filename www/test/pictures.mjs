@@ -18,11 +18,18 @@ const LOOKS = [
   ["phone-dark", 390, 844, true],
 ];
 
+/** All that moves has come to rest, but for what turns as long as it is there. */
+const SETTLED = `return Promise.all(
+  document.getAnimations()
+    .filter((one) => one.effect.getComputedTiming().iterations !== Infinity)
+    .map((one) => one.finished.catch(() => {})),
+).then(() => {})`;
+
 async function take(name) {
   if (only && !name.includes(only)) return;
   for (const [look, width, height, dark] of LOOKS) {
     await browser.look(width, height, dark);
-    await new Promise((resolve) => setTimeout(resolve, 350));
+    await browser.run(SETTLED);
     await browser.picture(join(out, `${name}-${look}.png`));
   }
   await browser.look(1280, 800, false);
@@ -33,16 +40,15 @@ const go = (fragment, query = "") => browser.open(`${page.url}?v=${++visit}${que
 const control = "control=https://control.example.com";
 
 try {
-  page.setConfig({ controlUrl: "https://control.example.com" });
+  page.setConfig({ controlUrl: "https://control.example.com", testHooks: true });
   await go("");
   await browser.state("join");
   await take("join");
   await go(`control=https://other.example.net&authkey=k&host=web-1&user=root`);
   await browser.state("join");
   await take("join-foreign");
-  await go(`${control}&authkey=k`, "&pace=4000");
-  await browser.state("joining");
-  await new Promise((resolve) => setTimeout(resolve, 9000));
+  await go(`${control}&authkey=k`, "&hold=netmap");
+  await browser.find("[data-step=netmap][data-progress=running]");
   await take("joining");
   await go("");
   await browser.click("[data-action=join]");

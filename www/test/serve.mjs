@@ -1,8 +1,8 @@
 // Serves the page as Trunk would build it, with the mock in the engine's place.
 
 import { createHash } from "node:crypto";
-import { createServer } from "node:http";
 import { mkdtemp, readFile } from "node:fs/promises";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -36,7 +36,7 @@ export async function serve({ config = null, port = 0 } = {}) {
   let html = await readFile(join(www, "index.html"), "utf8");
   html = html.replace(/<link data-trunk rel="rust"[^>]*>/, "");
   html = html.replace('<link data-trunk rel="icon"', '<link rel="icon"');
-  for (const name of ["page.css", "main.js", "terminal.js", "webgl.js"]) {
+  for (const name of ["page.css", "main.js", "terminal.js", "webgl.js", "hooks.js"]) {
     const attributes = `integrity="${await integrity(name)}" crossorigin="anonymous"`;
     html = html
       .replace(`href=".build/${name}"`, `href="./${name}" ${attributes}`)

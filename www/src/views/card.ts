@@ -1,69 +1,9 @@
-/** The quiet card in the middle of the page, on which everything but machines and terminals is shown. */
+/** The client's card: all of its states but machines and terminals. */
 
-import { h, mark } from "../dom.ts";
+import { type CardText, card as plainCard } from "../../ui/card.ts";
 
-export interface CardText {
-  title: string;
-  /** Below the title; one sentence. */
-  lead?: string | Node;
-  tone?: "plain" | "bad" | "done";
-}
+const FOOT = "The keys of this page are made in its memory, and are gone when it closes.";
 
-type Part = Node | string | null | undefined | false;
-
-export function card(text: CardText, ...parts: Part[]): HTMLElement {
-  const heading = h("h1", { tabIndex: -1 }, text.title);
-  const body = h(
-    "div",
-    { class: "card", data: { tone: text.tone ?? "plain" } },
-    brand(),
-    heading,
-    text.lead ? h("p", { class: "lead" }, text.lead) : null,
-    ...parts,
-  );
-  return h("div", { class: "stage" }, body, footer());
-}
-
-/** Mark and name. */
-export function brand(): HTMLElement {
-  return h("div", { class: "brand" }, mark(), h("span", {}, "Dayfly"));
-}
-
-function footer(): HTMLElement {
-  return h("p", { class: "foot" }, "The keys of this page are made in its memory, and are gone when it closes.");
-}
-
-/** What is known, as pairs of a name and a value. */
-export function facts(...pairs: [string, string | Node | undefined | null | false][]): HTMLElement {
-  const list = h("dl", { class: "facts" });
-  for (const [name, value] of pairs) if (value) list.append(h("div", {}, h("dt", {}, name), h("dd", {}, value)));
-  return list;
-}
-
-export interface Action {
-  label: string;
-  /** For tests and styles. */
-  id: string;
-  run: () => void;
-  primary?: boolean;
-}
-
-export function actions(...list: (Action | false | null | undefined)[]): HTMLElement {
-  const row = h("div", { class: "actions" });
-  for (const action of list) {
-    if (!action) continue;
-    row.append(
-      h(
-        "button",
-        {
-          type: "button",
-          class: action.primary ? "button primary" : "button",
-          data: { action: action.id },
-          on: { click: action.run },
-        },
-        action.label,
-      ),
-    );
-  }
-  return row;
+export function card(text: CardText, ...parts: Parameters<typeof plainCard>[1][]): HTMLElement {
+  return plainCard({ foot: FOOT, ...text }, ...parts);
 }

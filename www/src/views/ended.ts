@@ -1,34 +1,22 @@
 /** How it ended: well, or with an error that says what failed, what was seen, and what to do. */
 
-import type { CloseReport, DayflyError } from "../dayfly.ts";
-import { clock, h, linked, plain, plainLines } from "../dom.ts";
-import { actions, card, facts, type Action } from "./card.ts";
-
-/** Steps by the names that people know. */
-const STEP_NAMES: Record<string, string> = {
-  engine: "This page's engine",
-  config: "Reading this site's settings",
-  control: "Reaching the control server",
-  login: "Signing in",
-  netmap: "Learning the network",
-  relay: "Reaching the relay",
-  wireguard: "WireGuard handshake",
-  tcp: "Connecting to the SSH server",
-  ssh: "SSH key exchange",
-  "host-key": "Checking the host key",
-  auth: "Authentication",
-  policy: "Access policy",
-  shell: "Starting the shell",
-};
-
+import { type Action, actions, facts } from "../../ui/card.ts";
+import { h } from "../../ui/dom.ts";
+import { linked } from "../../ui/links.ts";
+import { clock, plain, plainLines } from "../../ui/text.ts";
+import type { CloseReport } from "../api.ts";
+import type { PageError } from "../errors.ts";
+import { card } from "./card.ts";
+import { STEP_NAMES } from "./steps.ts";
+/** An error: the step that failed, what was seen there, and what to do. */
 export function errorView(
-  error: DayflyError,
+  error: PageError,
   about: [string, string | undefined][],
   ...buttons: (Action | false)[]
 ): HTMLElement {
   const view = card(
     { title: error.what || "That did not work", tone: "bad" },
-    facts(["Step", STEP_NAMES[error.step] ?? error.step], ...about, [
+    facts(["Step", STEP_NAMES[error.step]], ...about, [
       "Seen",
       error.seen ? h("code", { class: "seen" }, plainLines(error.seen, 1200)) : undefined,
     ]),

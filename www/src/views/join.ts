@@ -1,9 +1,11 @@
 /** The form that everything starts with. */
 
-import { normalizeControlUrl, type Known, type Settings } from "../config.ts";
-import { h, icon, plain } from "../dom.ts";
-import { actions, card, facts } from "./card.ts";
-
+import { actions, facts } from "../../ui/card.ts";
+import { h } from "../../ui/dom.ts";
+import { icon } from "../../ui/icons.ts";
+import { plain } from "../../ui/text.ts";
+import { type Known, normalizeControlUrl, type Settings } from "../config.ts";
+import { card } from "./card.ts";
 /** Ask for a control server, a key, and what else a person wants to set. */
 export function joinView(known: Settings, submit: (settings: Settings) => void): HTMLElement {
   const control = input("control", {

@@ -1,9 +1,11 @@
 /** On the way in. */
 
-import { h, icon, isWebUrl } from "../dom.ts";
-import { actions, card } from "./card.ts";
-import type { StepList } from "./steps.ts";
-
+import { actions } from "../../ui/card.ts";
+import { h } from "../../ui/dom.ts";
+import { icon } from "../../ui/icons.ts";
+import { isWebUrl } from "../../ui/links.ts";
+import type { StepList } from "../../ui/steps.ts";
+import { card } from "./card.ts";
 export function joiningView(controlUrl: string, steps: StepList, cancel: () => void): HTMLElement {
   return card(
     { title: "Joining", lead: new URL(controlUrl).host },

@@ -1,9 +1,10 @@
 /** The machines that this node may see. */
 
-import type { Machine } from "../dayfly.ts";
-import { announce, h, icon, plain } from "../dom.ts";
-import { brand } from "./card.ts";
-
+import { brand } from "../../ui/card.ts";
+import { announce, h } from "../../ui/dom.ts";
+import { icon } from "../../ui/icons.ts";
+import { plain } from "../../ui/text.ts";
+import type { Machine } from "../api.ts";
 export interface MachinesHooks {
   connect(machine: Machine, user: string): void;
   /** A pointer or the focus rests on it. */

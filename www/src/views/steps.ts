@@ -1,83 +1,49 @@
-/** The steps of a way, lighting up one after the other with the time that each took. */
+/** The steps of joining and of a shell, by the names that people know. */
 
-import { duration, h, icon } from "../dom.ts";
+import type { StepText } from "../../ui/steps.ts";
+import type { JoinStep, ShellStep } from "../api.ts";
+import type { PageStep } from "../errors.ts";
 
-export interface StepText {
-  id: string;
-  /** While it runs, and after. */
-  label: string;
-}
+/** Steps of joining on screen: the page's own first one, and the module's. */
+const JOIN_LABELS: Record<"engine" | JoinStep, string> = {
+  engine: "Start the engine",
+  control: "Reach the control server",
+  login: "Be let in",
+  netmap: "Learn the network",
+  relay: "Reach a relay",
+};
 
-/** Joining a tailnet. */
-export const JOIN_STEPS: readonly StepText[] = [
-  { id: "engine", label: "Start the engine" },
-  { id: "control", label: "Reach the control server" },
-  { id: "login", label: "Be let in" },
-  { id: "netmap", label: "Learn the network" },
-  { id: "relay", label: "Reach a relay" },
-];
+/** Steps of opening a shell on screen. Most shells find their relay connected, so that step has no row. */
+const SHELL_LABELS: Record<ShellStep, string | null> = {
+  relay: null,
+  wireguard: "WireGuard handshake",
+  tcp: "Connection to port 22",
+  ssh: "SSH key exchange",
+  "host-key": "Host key",
+  auth: "Authentication",
+  shell: "Shell",
+};
 
-/** Opening a shell. */
-export const SHELL_STEPS: readonly StepText[] = [
-  { id: "wireguard", label: "WireGuard handshake" },
-  { id: "tcp", label: "Connection to port 22" },
-  { id: "ssh", label: "SSH key exchange" },
-  { id: "host-key", label: "Host key" },
-  { id: "auth", label: "Authentication" },
-  { id: "shell", label: "Shell" },
-];
+export const JOIN_STEPS = texts(JOIN_LABELS);
+export const SHELL_STEPS = texts(SHELL_LABELS);
 
-/** A list of steps on screen. */
-export class StepList {
-  readonly element: HTMLOListElement;
-  private readonly steps: readonly StepText[];
-  private readonly rows = new Map<string, { row: HTMLElement; time: HTMLElement; began?: number }>();
-  private current = -1;
+/** Where something failed, as errors name it. */
+export const STEP_NAMES: Record<PageStep, string> = {
+  engine: "This page's engine",
+  config: "Reading this site's settings",
+  control: "Reaching the control server",
+  login: "Signing in",
+  netmap: "Learning the network",
+  relay: "Reaching the relay",
+  wireguard: "WireGuard handshake",
+  tcp: "Connecting to the SSH server",
+  ssh: "SSH key exchange",
+  "host-key": "Checking the host key",
+  auth: "Authentication",
+  policy: "Access policy",
+  shell: "Starting the shell",
+};
 
-  constructor(steps: readonly StepText[], label: string) {
-    this.steps = steps;
-    this.element = h("ol", { class: "steps", aria: { label } });
-    for (const { id, label } of steps) {
-      const time = h("span", { class: "step-time" });
-      const row = h(
-        "li",
-        { data: { step: id, progress: "waiting" } },
-        h("span", { class: "step-dot" }, icon("check")),
-        h("span", {}, label),
-        time,
-      );
-      this.rows.set(id, { row, time });
-      this.element.append(row);
-    }
-  }
-
-  /** A step begins, which ends the ones before it. Steps that are not in the list change nothing. */
-  begin(id: string): void {
-    const index = this.steps.findIndex((step) => step.id === id);
-    if (index <= this.current) return;
-    this.finishUpTo(index);
-    this.current = index;
-    const entry = this.rows.get(id);
-    if (!entry) return;
-    entry.began = performance.now();
-    entry.row.dataset.progress = "running";
-    entry.row.setAttribute("aria-current", "step");
-  }
-
-  /** Everything is done. */
-  finish(): void {
-    this.finishUpTo(this.steps.length);
-    this.current = this.steps.length;
-  }
-
-  private finishUpTo(index: number): void {
-    const now = performance.now();
-    for (const { id } of this.steps.slice(0, index)) {
-      const entry = this.rows.get(id);
-      if (!entry || entry.row.dataset.progress === "done") continue;
-      entry.row.dataset.progress = "done";
-      entry.row.removeAttribute("aria-current");
-      if (entry.began !== undefined) entry.time.textContent = duration(now - entry.began);
-    }
-  }
+function texts(labels: Record<string, string | null>): readonly StepText[] {
+  return Object.entries(labels).flatMap(([id, label]) => (label === null ? [] : [{ id, label }]));
 }

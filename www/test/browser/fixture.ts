@@ -28,7 +28,7 @@ after(async () => {
   await page?.close();
 });
 beforeEach(() => {
-  page.setConfig({ controlUrl: CONTROL });
+  page.setConfig({ controlUrl: CONTROL, testHooks: true });
   page.tamper(null);
 });
 

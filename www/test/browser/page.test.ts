@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Checksum } from "../../src/checksum.ts";
+import { Checksum } from "../../src/hooks/checksum.ts";
 import { floodChunk } from "../mock/flood.ts";
 import { browser, CONTROL, open, page, see, shell, text, type } from "./fixture.ts";
 
@@ -34,31 +34,35 @@ test("a link to a foreign control server waits for a click and says where it lea
 });
 
 test("without a key the sign-in address is shown, and then it goes on by itself", async () => {
-  await open("", "&login=700");
+  await open();
   await browser.click("[data-action=join]");
   await browser.state("needs-login");
   const link = await browser.run(
     "const a = document.querySelector('[data-action=sign-in]'); return [a.href, a.rel, a.target]",
   );
   assert.deepEqual(link, [`${CONTROL}/register/nodekey-4f1d9a0c7be2`, "noopener noreferrer", "_blank"]);
+  await browser.run("mock.signIn()");
   await browser.state("machines");
 });
 
 test("an administrator's approval is waited for, and then it goes on by itself", async () => {
-  await open(`control=${CONTROL}&authkey=k`, "&approval=700");
+  await open(`control=${CONTROL}&authkey=k`, "&approval");
   await browser.state("needs-approval");
   assert.match(await text(), /An administrator of this tailnet must approve dayfly-7f3a/);
+  await browser.run("mock.approve()");
   await browser.state("machines");
 });
 
 test("a shell that is given up before it was drawn does not come back", async () => {
-  await open(`control=${CONTROL}&host=web-1`, "&login=700");
-  await browser.click("[data-action=join]");
-  await browser.state("needs-login");
-  const cancel = `document.querySelector("[data-action=cancel]").click(); resolve([document.body.dataset.state, document.querySelectorAll(".pane").length])`;
-  const left = await browser.run(
-    `return new Promise((resolve) => dayfly.on(({ event }) => event?.state === "running" && setTimeout(() => { ${cancel} })))`,
-  );
+  await open(`control=${CONTROL}&authkey=k&host=web-1`, "&hold=login");
+  await browser.until("its terminal", () => browser.run("return document.querySelector('#shells[data-ahead] .xterm')"));
+  const left = await browser.run(`return new Promise((resolve) => {
+    dayfly.on(({ event }) => event?.state === "running" && queueMicrotask(() => {
+      document.querySelector("#view [data-action=cancel]").click();
+      resolve([document.body.dataset.state, document.querySelectorAll(".pane").length]);
+    }));
+    mock.goOn();
+  })`);
   assert.deepEqual(left, ["join", 0]);
 });
 

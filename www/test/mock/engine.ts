@@ -4,7 +4,6 @@
  * What happens is chosen by names, so that a test can bring about every state: see `SCENES` and the commands of `Shell`.
  */
 
-import { floodChunk } from "./flood.ts";
 import type {
   ConnectOptions,
   DayflyError,
@@ -16,9 +15,13 @@ import type {
   Tailnet,
   TailnetEvent,
   TerminalPort,
-} from "../../src/dayfly.ts";
+} from "../../src/api.ts";
+import { floodChunk } from "./flood.ts";
 
-const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+/** A network is never there at once: what it does shows in the next frame at the earliest. */
+const turn = () => new Promise<number>((resolve) => requestAnimationFrame(resolve));
+/** What the page's address asks of the mock: `hold=STEP` stays in a step of joining, `approval` wants an approval. */
+const wanted = new URLSearchParams(location.search);
 
 const machine = (name: string, more: Partial<Machine> = {}): Machine => ({
   name: `${name}.meadow.example.com`,
@@ -80,7 +83,7 @@ const SCENES: Record<string, DayflyError> = {
 
 const sceneOf = (name: string) => SCENES[name.split(".")[0] ?? ""];
 
-/** For tests: what was asked for, what a network does later, and what shells were sent. */
+/** For tests: what was asked for, what happens elsewhere when they say so, and what shells were sent. */
 const mock = {
   /** The options of the last node. */
   options: null as ConnectOptions | null,
@@ -91,6 +94,12 @@ const mock = {
   shells: [] as MockShell[],
   /** Hosts whose connecting was given up. */
   aborted: [] as string[],
+  /** The step that `hold` names is done. */
+  goOn: () => {},
+  /** The person signs in. */
+  signIn: () => {},
+  /** An administrator approves the node. */
+  approve: () => {},
   /** The server of the last connection that was begun goes away. */
   hangUp: () => {},
   /** The check that "postgres" asks for is passed. */
@@ -122,11 +131,11 @@ class MockTailnet implements Tailnet {
 
   private async run(options: ConnectOptions): Promise<void> {
     const tell = (event: TailnetEvent) => this.open && this.onEvent(event);
-    const pace = Number(new URLSearchParams(location.search).get("pace") ?? 40);
     const scene = sceneOf(new URL(options.controlUrl).hostname);
-    for (const step of ["control", "login", "netmap", "relay"]) {
+    for (const step of ["control", "login", "netmap", "relay"] as const) {
       tell({ type: "state", state: "connecting", step });
-      await wait(pace);
+      await turn();
+      if (step === wanted.get("hold")) await new Promise<void>((resolve) => (mock.goOn = resolve));
       if (step === scene?.step) {
         tell({ type: "error", ...scene });
         tell({ type: "state", state: "failed" });
@@ -135,13 +144,12 @@ class MockTailnet implements Tailnet {
       if (step === "login" && !options.authKey) {
         tell({ type: "state", state: "needs-login", step });
         tell({ type: "auth-url", url: `${options.controlUrl}/register/nodekey-4f1d9a0c7be2` });
-        await wait(Number(new URLSearchParams(location.search).get("login") ?? 1e9));
+        await new Promise<void>((resolve) => (mock.signIn = resolve));
         tell({ type: "state", state: "connecting", step: "netmap" });
       }
-      const approval = new URLSearchParams(location.search).get("approval");
-      if (step === "netmap" && approval) {
+      if (step === "netmap" && wanted.has("approval")) {
         tell({ type: "state", state: "needs-approval" });
-        await wait(Number(approval));
+        await new Promise<void>((resolve) => (mock.approve = resolve));
       }
     }
     tell({ type: "relay", region: "fra", state: "connected" });
@@ -173,11 +181,10 @@ class MockTailnet implements Tailnet {
   }
 
   private async steps(options: SshOptions): Promise<Shell> {
-    const pace = Number(new URLSearchParams(location.search).get("pace") ?? 40);
     const scene = sceneOf(options.host) ?? (options.host === "ada-laptop" ? SCENES.closed : undefined);
-    for (const step of ["wireguard", "tcp", "ssh", "host-key", "auth", "shell"]) {
+    for (const step of ["wireguard", "tcp", "ssh", "host-key", "auth", "shell"] as const) {
       options.onEvent({ type: "step", step });
-      await wait(pace);
+      await turn();
       if (scene?.step === step) throw scene;
       if (step === "host-key" && options.host === "workshop") {
         const yes = await options.prompts.hostKey({
@@ -217,7 +224,7 @@ class MockTailnet implements Tailnet {
   }
 
   async close() {
-    await wait(Number(new URLSearchParams(location.search).get("pace") ?? 40));
+    await turn();
     this.open = false;
     return { node: "dayfly-7f3a", removed: true };
   }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
-import { Checksum } from "../../src/checksum.ts";
+import { Checksum } from "../../src/hooks/checksum.ts";
 
 const cksum = (input: Uint8Array) => {
   const [crc, bytes] = execFileSync("cksum", { input, encoding: "utf8" }).split(" ").map(Number);

@@ -43,6 +43,13 @@ test("a configuration's known keys are taken", () => {
   assert.deepEqual(parseConfig(json), { controlUrl: "/", hostname: "h", relays: { "*": "wss://g.example.com" } });
 });
 
+test("a configuration may ask for the test hooks, and a fragment may not", () => {
+  assert.deepEqual(parseConfig({ testHooks: true }), { testHooks: true });
+  assert.deepEqual(parseConfig({ testHooks: false }), {});
+  for (const testHooks of ["true", 1, {}]) assert.throws(() => parseConfig({ testHooks }));
+  assert.deepEqual(parseFragment("#testHooks=true&testhooks=true"), {});
+});
+
 test("only a file that is not there is no configuration", async () => {
   const answers = (make: () => Response) => mock.method(globalThis, "fetch", async () => make());
   const self = new URL(import.meta.url).pathname.split("/").at(-1);

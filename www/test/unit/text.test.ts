@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { clock, duration, isWebUrl, plain, plainLines } from "../../src/dom.ts";
+import { isWebUrl } from "../../ui/links.ts";
+import { clock, duration, plain, plainLines } from "../../ui/text.ts";
 
 test("text from elsewhere stays on its line and in its direction", () => {
   assert.equal(plain("a\nb\x1b[31mc\u202eevil\u2066"), "a b [31mc evil");

@@ -1,8 +1,9 @@
 /**
- * Dayfly's JavaScript API: one tailnet node in this page, and shells over it.
+ * Dayfly's JavaScript API: one tailnet node in a page, and shells over it.
  *
- * The WebAssembly module implements these types; this file only describes them and waits for the module. The page
- * around it (`main.ts`) is the API's first user and uses nothing else.
+ * The WebAssembly module implements these types. This file only describes them: it imports no code, so that it can be
+ * taken along wherever the module is. `engine.ts` loads the module; the client's page is the API's first user, and
+ * `../examples/embed` a small one.
  *
  * ```ts
  * const { connect } = await engine();
@@ -15,11 +16,13 @@
  * ```
  */
 
-import { parsed } from "./dom.ts";
+import type { JoinStep, RelayState, ShellStep, Step, TailnetState } from "./names.ts";
+
+export type { JoinStep, RelayState, ShellStep, Step, TailnetState };
 
 /** What the module exports. */
 export interface Engine {
-  /** Make a node in memory and join. Returns at once; what happens then is told to `onEvent`. */
+  /** Make a node in memory and join. Returns at once; what happens then is reported to `onEvent`. */
   connect(options: ConnectOptions, onEvent: (event: TailnetEvent) => void): Tailnet;
 }
 
@@ -52,38 +55,26 @@ export interface Tailnet {
   closeNow(): void;
 }
 
-/** `needs-approval`: an administrator of the tailnet has to approve this node, which goes on by itself then. */
-export type TailnetState =
-  | "connecting"
-  | "needs-login"
-  | "needs-approval"
-  | "running"
-  | "reconnecting"
-  | "failed"
-  | "closed";
-
-/** Steps of the way into a tailnet, in their order. */
-export type JoinStep = "control" | "login" | "netmap" | "relay";
-/** Steps of the way to a shell, in their order. */
-export type ShellStep = "wireguard" | "tcp" | "ssh" | "host-key" | "auth" | "shell";
-/** Every step that an error can name. `engine` is the module itself, `config` what this site says in `config.json`. */
-export type Step = JoinStep | ShellStep | "engine" | "config" | "policy" | (string & {});
-
+/** What happens to a node. */
 export type TailnetEvent =
   /** `step` is what begins now. */
-  | { type: "state"; state: TailnetState; step?: string }
+  | { type: "state"; state: TailnetState; step?: JoinStep }
   /** A person has to open this URL to let the node in. */
   | { type: "auth-url"; url: string }
   /** `machines()` has changed. */
   | { type: "machines" }
-  | { type: "relay"; region: string; state: string }
+  /** The connection to the relay of a region, by the region's code. */
+  | { type: "relay"; region: string; state: RelayState }
   | ({ type: "error" } & DayflyError);
 
-/** What failed, what was seen there, and what to do. Thrown, rejected with, and told by events. */
+/** What failed, what was seen there, and what to do. Thrown, rejected with, and reported by events. */
 export interface DayflyError {
   step: Step;
+  /** What failed, in one sentence. */
   what: string;
+  /** What was seen there, as it was seen. */
   seen: string;
+  /** What to do. */
   todo: string;
 }
 
@@ -121,7 +112,7 @@ export interface SshOptions {
 
 export type ShellEvent =
   /** What begins now. */
-  | { type: "step"; step: string }
+  | { type: "step"; step: ShellStep }
   /** Something failed, and the shell goes on: input was dropped, since too much waited to be sent. */
   | ({ type: "error" } & DayflyError);
 
@@ -157,7 +148,8 @@ export interface PrivateKey {
 
 /** A running shell. */
 export interface Shell {
-  /** Send input. Text goes as UTF-8. What the machine is too far behind for is dropped as a whole, and told to `onEvent`. */
+  /** Send input. Text goes as UTF-8. What the machine is too far behind for is dropped as a whole, and
+   * reported to `onEvent`. */
   write(data: Uint8Array | string): void;
   resize(cols: number, rows: number): void;
   /** Connect a terminal both ways, with back-pressure by its write callback. */
@@ -196,62 +188,4 @@ export interface CloseReport {
   removed: boolean;
   /** What was seen, where it has not. */
   seen?: string;
-}
-
-/** The module, as soon as it is compiled and started. Rejects with a `DayflyError` when it can't be. */
-export function engine(): Promise<Engine> {
-  return (started ??= start().then(
-    (module) => {
-      performance.mark("dayfly:engine");
-      return module;
-    },
-    (error: unknown) => {
-      throw {
-        step: "engine",
-        what: "The page's WebAssembly module could not be started.",
-        seen: error instanceof Error ? error.message : String(error),
-        todo: "Reload the page. If that does not help, the copy on the server is incomplete or was changed.",
-      } satisfies DayflyError;
-    },
-  ));
-}
-
-let started: Promise<Engine> | undefined;
-
-/** What Trunk puts behind all else into the head: where the module is. */
-function preload(): HTMLLinkElement | null {
-  return document.querySelector('link[rel="preload"][as="fetch"][type="application/wasm"]');
-}
-
-/**
- * Start the module that Trunk's preloads in the head name, compiling it while it is fetched.
- *
- * The glue is checked by its module preload, as in `lazy.ts`. The module is not: README.md says why.
- */
-async function start(): Promise<Engine> {
-  // The page's script may run while the page is still parsed.
-  if (!preload()) await parsed();
-  const wasm = preload();
-  const glue = document.querySelector<HTMLLinkElement>('link[rel="modulepreload"]');
-  if (!wasm || !glue) throw new Error("the page names no WebAssembly module");
-  const [module, engine] = await Promise.all([
-    WebAssembly.compileStreaming(fetch(wasm.href, { credentials: "same-origin" })),
-    import(glue.href) as Promise<Engine & Glue>,
-  ]);
-  await engine.default({ module_or_path: module });
-  return engine;
-}
-
-interface Glue {
-  default(from: { module_or_path: WebAssembly.Module }): Promise<unknown>;
-}
-
-/** Whatever was thrown, as a `DayflyError`. */
-export function asDayflyError(thrown: unknown, step: Step): DayflyError {
-  const it = thrown as Partial<DayflyError> | null | undefined;
-  if (it && typeof it === "object" && typeof it.what === "string") {
-    return { step: it.step ?? step, what: it.what, seen: it.seen ?? "", todo: it.todo ?? "" };
-  }
-  const seen = thrown instanceof Error ? thrown.message : String(thrown);
-  return { step, what: "Something failed that should not.", seen, todo: "Try again." };
 }

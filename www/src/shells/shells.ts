@@ -1,15 +1,22 @@
-/** The part of the page that holds terminals: tabs, tools, search, keys for touch screens. */
+/** The part of the page that holds terminals: tabs, panes and tools. */
 
-import type { Shell } from "./dayfly.ts";
-import { announce, h, icon, openLink, plain } from "./dom.ts";
-import { lazy } from "./lazy.ts";
-import type { Session } from "./session.ts";
-import type { TerminalHooks, TerminalView } from "./term/view.ts";
-import { preview } from "./term/paste.ts";
-import { askLink, askPaste, askPasteText, copyText, notice } from "./views/dialogs.ts";
-import { SHELL_STEPS, StepList } from "./views/steps.ts";
+import { notice } from "../../ui/dialogs.ts";
+import { announce, h } from "../../ui/dom.ts";
+import { icon } from "../../ui/icons.ts";
+import { openLink } from "../../ui/links.ts";
+import { plain } from "../../ui/text.ts";
+import type { Shell } from "../api.ts";
+import { lazy } from "../lazy.ts";
+import type { Tone } from "../status.ts";
+import { preview } from "../term/paste.ts";
+import type { TerminalHooks, TerminalView } from "../term/view.ts";
+import { askLink, askPaste } from "../views/questions.ts";
+import { copySelection, paste, toClipboard } from "./clipboard.ts";
+import { TouchKeys } from "./keys.ts";
+import { SearchBar } from "./search.ts";
+import { makeSession, type Session } from "./session.ts";
 
-type TerminalModule = typeof import("./term/view.ts");
+type TerminalModule = typeof import("../term/view.ts");
 
 export interface ShellsHooks {
   /** Another tab is in front, or its state has changed. Whatever else is on screen stays there. */
@@ -46,20 +53,13 @@ export class Shells {
   private readonly panes = h("div", { class: "panes" });
   private readonly status = h("span", { class: "chip", data: { tone: "good" } });
   private readonly where = h("span", { class: "where" });
-  private readonly search: { bar: HTMLElement; field: HTMLInputElement; count: HTMLElement };
-  private readonly keys: HTMLElement;
-  private readonly ctrl: HTMLButtonElement;
+  private readonly inFront = () => this.current;
+  private readonly search = new SearchBar(() => this.current?.view ?? null);
+  private readonly keys = new TouchKeys(this.inFront);
 
   constructor(element: HTMLElement, hooks: ShellsHooks) {
     this.element = element;
     this.hooks = hooks;
-    this.search = this.makeSearch();
-    this.ctrl = h(
-      "button",
-      { type: "button", aria: { pressed: "false" }, data: { key: "ctrl" }, on: { click: () => this.toggleCtrl() } },
-      "Ctrl",
-    );
-    this.keys = this.makeKeys();
     const tool = (id: string, label: string, name: Parameters<typeof icon>[0], run: () => void) =>
       h(
         "button",
@@ -83,17 +83,17 @@ export class Shells {
           "div",
           { class: "tools", role: "toolbar", aria: { label: "Terminal" } },
           this.makeReaderSwitch(),
-          tool("search", "Search", "search", () => this.openSearch()),
-          tool("copy", "Copy", "copy", () => void this.copy()),
-          tool("paste", "Paste", "paste", () => void this.paste()),
+          tool("search", "Search", "search", () => this.search.open()),
+          tool("copy", "Copy", "copy", () => void copySelection(this.inFront)),
+          tool("paste", "Paste", "paste", () => void paste(this.current)),
           tool("smaller", "Smaller text", "smaller", () => this.resizeFont(-1)),
           tool("larger", "Larger text", "larger", () => this.resizeFont(1)),
           tool("disconnect", "Disconnect", "power", () => this.current && hooks.disconnect(this.current)),
         ),
       ),
-      this.search.bar,
+      this.search.element,
       this.panes,
-      this.keys,
+      this.keys.element,
     );
   }
 
@@ -153,43 +153,11 @@ export class Shells {
   }
 
   private make(host: string, user: string): Session {
-    const id = this.nextId++;
-    const steps = new StepList(SHELL_STEPS, `Opening a shell on ${host}`);
-    const overlay = h("div", { class: "overlay" });
-    const pane = h(
-      "div",
-      { class: "pane", role: "tabpanel", id: `pane-${id}`, data: { state: "connecting" } },
-      h("div", { class: "screen" }),
-      overlay,
-    );
-    const select = h(
-      "button",
-      { type: "button", role: "tab", class: "tab-name", aria: { controls: pane.id, selected: "false" } },
-      h("span", { class: "dot" }),
-      h("span", { class: "tab-text" }, plain(host, 40)),
-    );
-    const close = h("button", { type: "button", class: "tab-close", aria: { label: `Close ${host}` } }, icon("close"));
-    const tab = h("div", { class: "tab", data: { state: "connecting" } }, select, close);
-    const session: Session = {
-      id,
-      host,
-      user,
-      began: new Date(),
-      steps,
-      overlay,
-      pane,
-      tab,
-      view: null,
-      shell: null,
-      state: "connecting",
-      over: new AbortController(),
-      presented: false,
-      closing: false,
-      banner: "",
-    };
-    select.addEventListener("click", () => this.select(session));
-    close.addEventListener("click", () => this.hooks.disconnect(session));
-    this.panes.append(pane);
+    const session = makeSession(this.nextId++, host, user, {
+      select: (session) => this.select(session),
+      close: (session) => this.hooks.disconnect(session),
+    });
+    this.panes.append(session.pane);
     return session;
   }
 
@@ -209,11 +177,8 @@ export class Shells {
       screenReader: this.screenReader,
     });
     session.view = view;
-    view.onStickyCtrl = (on) => this.ctrl.setAttribute("aria-pressed", String(on));
-    view.onSearchResults((index, count) => {
-      this.search.count.textContent =
-        count === 0 ? (this.search.field.value ? "none" : "") : `${index + 1} of ${count}`;
-    });
+    view.onStickyCtrl = (on) => this.keys.setCtrl(on);
+    view.onSearchResults((index, count) => this.search.setResults(index, count));
     void this.useGpu(view);
     return view;
   }
@@ -292,7 +257,7 @@ export class Shells {
     }
   }
 
-  setStatus(text: string, tone: "good" | "wait" | "bad" | "none"): void {
+  setStatus(text: string, tone: Tone): void {
     this.element.dataset.connection = tone;
     this.status.textContent = text;
     this.status.dataset.tone = tone;
@@ -322,7 +287,7 @@ export class Shells {
 
   private async useGpu(view: TerminalView): Promise<void> {
     try {
-      const { drawByGpu } = await lazy<typeof import("./term/webgl.ts")>("webgl");
+      const { drawByGpu } = await lazy<typeof import("../term/webgl.ts")>("webgl");
       if (view.terminal.element) drawByGpu(view.terminal);
     } catch {
       // It draws through the document instead.
@@ -341,7 +306,7 @@ export class Shells {
         const size = text.length === 1 ? "one character" : `${text.length} characters`;
         notice(`${session.host} wants to put ${size} on your clipboard.`, {
           label: "Allow",
-          run: () => void this.toClipboard(text),
+          run: () => void toClipboard(text, this.inFront),
         });
       },
       followLink: (url, text) => {
@@ -358,83 +323,18 @@ export class Shells {
         setTimeout(() => delete session.tab.dataset.bell, 400);
       },
       shortcut: (name) => {
-        if (name === "search") this.openSearch();
-        else if (name === "copy") void this.copy();
+        if (name === "search") this.search.open();
+        else if (name === "copy") void copySelection(this.inFront);
         else if (name === "tools") this.element.querySelector<HTMLElement>(".tools button")?.focus();
         else this.resizeFont(name === "larger" ? 1 : -1);
       },
     };
   }
 
-  private async toClipboard(text: string): Promise<void> {
-    await copyText(text, "This browser does not let the page write to the clipboard.");
-    this.current?.view?.focus();
-  }
-
-  private async copy(): Promise<void> {
-    const selected = this.current?.view?.terminal.getSelection();
-    if (selected) await this.toClipboard(selected);
-    else notice("Select something first.");
-  }
-
-  private async paste(): Promise<void> {
-    const { current } = this;
-    const view = current?.view;
-    if (!view || current.state !== "open") return;
-    let text: string | null;
-    try {
-      text = await navigator.clipboard.readText();
-    } catch {
-      text = await askPasteText(current.over.signal);
-    }
-    if (text) await view.paste(text);
-    view.focus();
-  }
-
   private resizeFont(by: number): void {
     this.fontSize = Math.min(LARGEST_FONT, Math.max(SMALLEST_FONT, this.fontSize + by));
     for (const { view } of this.sessions) view?.setFontSize(this.fontSize);
     this.current?.view?.focus();
-  }
-
-  private makeSearch(): { bar: HTMLElement; field: HTMLInputElement; count: HTMLElement } {
-    const count = h("span", { class: "search-count", role: "status" });
-    const find = (direction: "next" | "previous", incremental = false) =>
-      this.current?.view?.find(field.value, direction, incremental);
-    const field = h("input", {
-      type: "search",
-      id: "terminal-search",
-      placeholder: "Search the output",
-      autocomplete: "off",
-      spellcheck: false,
-      aria: { label: "Search the output" },
-      on: {
-        input: () => (field.value ? find("previous", true) : this.current?.view?.endSearch()),
-        keydown: (event) => {
-          if (event.key === "Enter") find(event.shiftKey ? "next" : "previous");
-          else if (event.key === "Escape") this.closeSearch();
-          else return;
-          event.preventDefault();
-        },
-      },
-    });
-    const button = (label: string, name: Parameters<typeof icon>[0], run: () => void) =>
-      h(
-        "button",
-        { type: "button", class: "icon-button", aria: { label }, title: label, on: { click: run } },
-        icon(name),
-      );
-    const bar = h(
-      "div",
-      { class: "search-bar", role: "search", hidden: true },
-      icon("search"),
-      field,
-      count,
-      button("Previous", "up", () => find("previous")),
-      button("Next", "down", () => find("next")),
-      button("Close the search", "close", () => this.closeSearch()),
-    );
-    return { bar, field, count };
   }
 
   /** On screen only while it has the focus, which is when it is needed. */
@@ -457,61 +357,5 @@ export class Shells {
       "Screen reader support",
     );
     return button;
-  }
-
-  private openSearch(): void {
-    this.search.bar.hidden = false;
-    this.search.field.focus();
-    this.search.field.select();
-  }
-
-  private closeSearch(): void {
-    this.search.bar.hidden = true;
-    this.current?.view?.endSearch();
-    this.current?.view?.focus();
-  }
-
-  private toggleCtrl(): void {
-    const view = this.current?.view;
-    view?.pressCtrlNext(this.ctrl.getAttribute("aria-pressed") !== "true");
-    view?.focus();
-  }
-
-  /** Keys that touch keyboards don't have. */
-  private makeKeys(): HTMLElement {
-    const key = (label: string, name: string, press: (view: TerminalView) => void) =>
-      h(
-        "button",
-        {
-          type: "button",
-          aria: { label: name },
-          data: { key: name },
-          on: {
-            // Keeping the focus keeps the touch keyboard open.
-            pointerdown: (event) => event.preventDefault(),
-            click: () => {
-              const view = this.current?.view;
-              if (view && this.current?.state === "open") press(view);
-            },
-          },
-        },
-        label,
-      );
-    const text = (label: string, name: string, sent: string) => key(label, name, (view) => view.type(sent));
-    return h(
-      "div",
-      { class: "keys", role: "toolbar", aria: { label: "Keys" } },
-      text("Esc", "escape", "\x1b"),
-      text("Tab", "tab", "\t"),
-      this.ctrl,
-      key("←", "left", (view) => view.arrow("D")),
-      key("↓", "down", (view) => view.arrow("B")),
-      key("↑", "up", (view) => view.arrow("A")),
-      key("→", "right", (view) => view.arrow("C")),
-      text("/", "slash", "/"),
-      text("|", "pipe", "|"),
-      text("~", "tilde", "~"),
-      text("-", "minus", "-"),
-    );
   }
 }
