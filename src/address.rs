@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use dayfly_node::{DerpAddress, DialError};
+use dayfly_wire::ts2021::{HANDSHAKE_HEADER, KEY_PATH, PATH};
 
 /// Most overrides of relays that are kept.
 pub const MAX_RELAYS: usize = 64;
@@ -55,24 +56,26 @@ impl ControlUrl {
         &self.url
     }
 
-    /// Where the server tells its key (PROTOCOL: `GET /key?v=N`).
+    /// Returns the URL of the server's key for a node of capability version `version`.
     #[must_use]
     pub fn key(&self, version: u16) -> String {
-        format!("{}/key?v={version}", self.url)
+        format!("{}{KEY_PATH}?v={version}", self.url)
     }
 
     /// Where ts2021 begins, without its parameter.
     #[must_use]
     pub fn ts2021(&self) -> String {
         let (_, rest) = self.url.split_once("://").unwrap_or_default();
-        format!("{}://{rest}/ts2021", if self.secure { "wss" } else { "ws" })
+        format!("{}://{rest}{PATH}", if self.secure { "wss" } else { "ws" })
     }
 
     /// The WebSocket that carries ts2021, the Noise initiation in its query (Tailscale `control/controlhttp/client_js.go`).
     #[must_use]
     pub fn handshake(&self, initiation: &[u8]) -> String {
         let mut url = self.ts2021();
-        url.push_str("?X-Tailscale-Handshake=");
+        url.push('?');
+        url.push_str(HANDSHAKE_HEADER);
+        url.push('=');
         // In standard base64 these three have a meaning of their own in a query.
         for c in BASE64_STANDARD.encode(initiation).chars() {
             match c {

@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| dayfly_wire::fuzzing::ts2021_handshake(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| dayfly_ts2021::fuzzing::ts2021_handshake(bytes));

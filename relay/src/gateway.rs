@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use dayfly_wire::ts2021::{HANDSHAKE_HEADER, KEY_PATH, MAX_KEY_ANSWER, PATH, UPGRADE};
 use http::request::Builder;
 use http::{Method, Request, StatusCode, header};
 use thiserror::Error;
@@ -19,14 +20,8 @@ use crate::metrics::Metrics;
 use crate::origin::AllowedOrigins;
 use crate::upstream::{Upstream, UpstreamError, UpstreamSocket};
 
-/// Native clients' name of ts2021 in `Upgrade`, and browsers' in `Sec-WebSocket-Protocol`.
-pub(crate) const CONTROL_PROTOCOL: &str = "tailscale-control-protocol";
-/// The first message of Noise: a header of native clients, a parameter of browsers (both in base64).
-pub(crate) const HANDSHAKE: &str = "X-Tailscale-Handshake";
 /// The longest first message that is passed on; real ones have 136 characters.
 const MAX_HANDSHAKE: usize = 1024;
-/// The longest answer of `/key` that is passed on, in bytes: as much as clients read.
-const MAX_KEY: usize = 64 << 10;
 /// How much is read at once in each direction of a connection that is carried.
 const BUFFER: usize = 16 << 10;
 /// How long a connection may be silent in both directions: control servers and relays both send something each
@@ -54,7 +49,7 @@ pub(crate) enum GatewayError {
     AmbiguousRelay,
     #[error("the origin {0} is not allowed here")]
     Origin(String),
-    #[error("the parameter {HANDSHAKE} is missing or is not base64")]
+    #[error("the parameter {HANDSHAKE_HEADER} is missing or is not base64")]
     Handshake,
     #[error("the parameter {0} is not valid")]
     Parameter(&'static str),
@@ -108,7 +103,8 @@ impl Gateway {
             Some(Some(_)) => return Err(GatewayError::Parameter("v")),
         };
         let request = Request::builder().method(Method::GET).header(header::ACCEPT, "application/json");
-        let answer = control.fetch(request, &format!("/key{version}"), Bytes::new(), MAX_KEY).await;
+        let answer =
+            control.fetch(request, &format!("{KEY_PATH}{version}"), Bytes::new(), MAX_KEY_ANSWER).await;
         answer.map_err(|error| self.failed(GatewayError::Control(error)))
     }
 
@@ -119,8 +115,8 @@ impl Gateway {
         if handshake.is_empty() || handshake.len() > MAX_HANDSHAKE || !handshake.bytes().all(base64) {
             return Err(GatewayError::Handshake);
         }
-        let request = Request::builder().method(Method::POST).header(HANDSHAKE, handshake);
-        let link = control.upgrade(request, "/ts2021", CONTROL_PROTOCOL).await;
+        let request = Request::builder().method(Method::POST).header(HANDSHAKE_HEADER, handshake);
+        let link = control.upgrade(request, PATH, UPGRADE).await;
         link.map_err(|error| self.failed(GatewayError::Control(error)))
     }
 
@@ -189,7 +185,10 @@ mod tests {
 
     #[test]
     fn parameters_are_percent_decoded_and_keep_their_plus() {
-        assert_eq!(parameter("a=1&X-Tailscale-Handshake=a%2Bb+%3d", HANDSHAKE).as_deref(), Some("a+b+="));
+        assert_eq!(
+            parameter("a=1&X-Tailscale-Handshake=a%2Bb+%3d", HANDSHAKE_HEADER).as_deref(),
+            Some("a+b+=")
+        );
         assert_eq!(parameter("a=1", "b"), None);
         assert_eq!(parameter("a=%ff", "a"), None);
     }

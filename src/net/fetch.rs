@@ -1,6 +1,7 @@
 //! A bounded GET.
 
 use dayfly_node::DialError;
+use dayfly_wire::ts2021::MAX_KEY_ANSWER;
 use js_sys::Uint8Array;
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -10,8 +11,6 @@ use super::window;
 use crate::js;
 use crate::problem::NO_CORS;
 
-/// Longest answer that is read, in bytes: what Tailscale's client reads of `/key`.
-const MAX_ANSWER: usize = 64 * 1024;
 /// Characters of an answer that is an error.
 const MAX_ERROR: usize = 200;
 
@@ -61,7 +60,7 @@ async fn read(response: &Response) -> Result<Vec<u8>, JsValue> {
             return Ok(body);
         }
         let bytes: Uint8Array = js::get(&piece, "value").dyn_into()?;
-        if body.len() + bytes.length() as usize > MAX_ANSWER {
+        if body.len() + bytes.length() as usize > MAX_KEY_ANSWER {
             return Err(JsValue::from_str("the answer is too long"));
         }
         body.extend(bytes.to_vec());

@@ -8,14 +8,13 @@ use std::rc::Rc;
 
 use dayfly_node::{DerpAddress, DialError, Dialer};
 use dayfly_platform::{BoxByteStream, BoxFuture};
+use dayfly_wire::ts2021;
 
 pub(crate) use page::{PageEvents, is_secure, window};
 
 use crate::address::{ControlUrl, RelayUrls};
 use socket::Socket;
 
-/// Subprotocol of ts2021 over WebSocket (Tailscale `control/controlhttp/controlhttpcommon`).
-const CONTROL_PROTOCOL: &str = "tailscale-control-protocol";
 /// Subprotocol of DERP over WebSocket (Tailscale `derp/derpserver/websocket.go`).
 const DERP_PROTOCOL: &str = "derp";
 
@@ -43,12 +42,12 @@ impl Dialer for PageDialer {
     fn control(
         &self,
         _control_url: &str,
-        initiation: &[u8; 101],
+        initiation: &[u8; ts2021::INITIATION_LEN],
     ) -> BoxFuture<Result<BoxByteStream, DialError>> {
         let (url, shown) = (self.control.handshake(initiation), self.control.ts2021());
         let on_control = Rc::clone(&self.on_control);
         Box::pin(async move {
-            let socket = Socket::open(&url, &shown, CONTROL_PROTOCOL).await?;
+            let socket = Socket::open(&url, &shown, ts2021::UPGRADE).await?;
             on_control();
             Ok(Box::new(socket) as BoxByteStream)
         })

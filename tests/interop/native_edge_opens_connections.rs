@@ -7,10 +7,11 @@ use dayfly_platform::BoxByteStream;
 use dayfly_platform::random::SystemRng;
 use dayfly_tests::native::{Carrier, NativeDialer};
 use dayfly_tests::{Derper, Headscale, HeadscaleOptions, Region, Relay, RelayOptions, scenario};
+use dayfly_ts2021::Handshake;
 use dayfly_wire::control::{CAPABILITY_VERSION, parse_control_key};
 use dayfly_wire::derp::{self, Frame, Receiver};
 use dayfly_wire::key::MachinePrivate;
-use dayfly_wire::ts2021::{Handshake, RESPONSE_LEN};
+use dayfly_wire::ts2021::RESPONSE_LEN;
 use tokio::io::AsyncReadExt as _;
 
 const CARRIERS: [Carrier; 2] = [Carrier::Upgrade, Carrier::WebSocket];

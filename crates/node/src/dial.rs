@@ -1,6 +1,7 @@
 //! How a node reaches the outside: the trait that an edge (browser or native) implements.
 
 use dayfly_platform::{BoxByteStream, BoxFuture, MaybeSend, MaybeSync};
+use dayfly_wire::ts2021::INITIATION_LEN;
 
 /// Why an edge could not open a connection.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -63,7 +64,7 @@ pub trait Dialer: MaybeSend + MaybeSync + 'static {
     fn control(
         &self,
         control_url: &str,
-        initiation: &[u8; 101],
+        initiation: &[u8; INITIATION_LEN],
     ) -> BoxFuture<Result<BoxByteStream, DialError>>;
 
     /// Opens `/derp` and returns the stream from the relay's ServerKey frame on.

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use dayfly_wire::ts2021;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ORIGIN, UPGRADE, VARY};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 
 use super::Takeover;
 use crate::answer::{Answer, text};
-use crate::gateway::{CONTROL_PROTOCOL, Gateway, GatewayError, HANDSHAKE, parameter};
+use crate::gateway::{Gateway, GatewayError, parameter};
 use crate::origin::host_is_local;
 use crate::shared::Shared;
 use crate::websocket::{accept_key, offers, wants_websocket};
@@ -178,11 +179,12 @@ async fn key<B>(gateway: &Arc<Gateway>, request: &Request<B>) -> Answer {
 
 async fn control<B>(gateway: &Arc<Gateway>, request: &Request<B>) -> Result<Answer, Takeover> {
     let upgrade = request.headers().get(UPGRADE).map(HeaderValue::as_bytes);
-    if request.method() == Method::POST && upgrade == Some(CONTROL_PROTOCOL.as_bytes()) {
+    if request.method() == Method::POST && upgrade == Some(ts2021::UPGRADE.as_bytes()) {
         // Browsers can't ask for this, but a page could try to have them: those that name an origin are checked.
         let dialled = async {
             gateway.check_origin(request)?;
-            let handshake = request.headers().get(HANDSHAKE).and_then(|value| value.to_str().ok());
+            let handshake =
+                request.headers().get(ts2021::HANDSHAKE_HEADER).and_then(|value| value.to_str().ok());
             gateway.dial_control(handshake.unwrap_or_default()).await
         };
         return match dialled.await {
@@ -192,17 +194,17 @@ async fn control<B>(gateway: &Arc<Gateway>, request: &Request<B>) -> Result<Answ
             Err(error) => Ok(refused(&error)),
         };
     }
-    let accept = match websocket(gateway, request, CONTROL_PROTOCOL) {
+    let accept = match websocket(gateway, request, ts2021::UPGRADE) {
         Ok(accept) => accept,
         Err(answer) => return Ok(*answer),
     };
-    let handshake = request.uri().query().and_then(|query| parameter(query, HANDSHAKE));
+    let handshake = request.uri().query().and_then(|query| parameter(query, ts2021::HANDSHAKE_HEADER));
     let upstream = match gateway.dial_control(handshake.as_deref().unwrap_or_default()).await {
         Ok(upstream) => Box::new(upstream),
         Err(error) => return Ok(refused(&error)),
     };
     let gateway = Arc::clone(gateway);
-    Err(Takeover::CarryWebSocket { gateway, upstream, subprotocol: CONTROL_PROTOCOL, accept })
+    Err(Takeover::CarryWebSocket { gateway, upstream, subprotocol: ts2021::UPGRADE, accept })
 }
 
 async fn gateway_derp<B>(

@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use dayfly_wire::ts2021;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
 use super::END_TIMEOUT;
 use crate::derp;
-use crate::gateway::{CONTROL_PROTOCOL, Gateway};
+use crate::gateway::Gateway;
 use crate::link::Link;
 use crate::socket::Socket;
 use crate::upstream::UpstreamSocket;
@@ -79,7 +80,7 @@ impl Changed {
                 gateway.carry(Link::websocket(socket, early), *upstream, subprotocol, closing).await;
             }
             Takeover::CarryControl { gateway, upstream } => {
-                gateway.carry(Link::raw(socket, early), *upstream, CONTROL_PROTOCOL, closing).await;
+                gateway.carry(Link::raw(socket, early), *upstream, ts2021::UPGRADE, closing).await;
             }
         }
     }
@@ -92,7 +93,7 @@ impl Takeover {
             Self::Derp { server, .. } => Some(switching("DERP", &server.upgrade_headers())),
             Self::DerpWebSocket { accept, .. } => Some(websocket(accept, "derp")),
             Self::CarryWebSocket { accept, subprotocol, .. } => Some(websocket(accept, subprotocol)),
-            Self::CarryControl { .. } => Some(switching(CONTROL_PROTOCOL, &[])),
+            Self::CarryControl { .. } => Some(switching(ts2021::UPGRADE, &[])),
         }
     }
 }

@@ -11,6 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use dayfly_node::{DerpAddress, DialError, Dialer};
 use dayfly_platform::{BoxByteStream, BoxFuture};
+use dayfly_wire::ts2021::{HANDSHAKE_HEADER, INITIATION_LEN, KEY_PATH, MAX_KEY_ANSWER, PATH, UPGRADE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Incoming;
@@ -25,15 +26,8 @@ use tokio_websockets::{ClientBuilder, Error as WebSocketError};
 use super::tls;
 use super::websocket::Messages;
 
-/// Most bytes of an answer's body that are taken in.
-const MAX_BODY: usize = 64 << 10;
 /// Characters of an error's body that are kept.
 const MAX_ERROR_TEXT: usize = 512;
-
-/// The protocol that a control connection is upgraded to, and the WebSocket subprotocol of the same name.
-const CONTROL_PROTOCOL: &str = "tailscale-control-protocol";
-/// Where the Noise initiation goes: a header's name, or a query parameter's.
-const HANDSHAKE: &str = "X-Tailscale-Handshake";
 
 /// By what a byte stream is had from an HTTP server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +87,7 @@ impl NativeDialer {
         if response.status() != StatusCode::OK {
             return Err(place.refused(response).await);
         }
-        let body = Limited::new(response.into_body(), MAX_BODY).collect().await;
+        let body = Limited::new(response.into_body(), MAX_KEY_ANSWER).collect().await;
         Ok(body.map_err(|error| place.unreachable(error))?.to_bytes().to_vec())
     }
 
@@ -179,28 +173,28 @@ impl NativeDialer {
 
 impl Dialer for NativeDialer {
     fn control_key(&self, control_url: &str, version: u16) -> BoxFuture<Result<Vec<u8>, DialError>> {
-        Box::pin(self.clone().fetch(format!("{}/key?v={version}", control_url.trim_end_matches('/'))))
+        Box::pin(self.clone().fetch(format!("{}{KEY_PATH}?v={version}", control_url.trim_end_matches('/'))))
     }
 
     fn control(
         &self,
         control_url: &str,
-        initiation: &[u8; 101],
+        initiation: &[u8; INITIATION_LEN],
     ) -> BoxFuture<Result<BoxByteStream, DialError>> {
         let this = self.clone();
-        let mut url = format!("{}/ts2021", control_url.trim_end_matches('/'));
+        let mut url = format!("{}{PATH}", control_url.trim_end_matches('/'));
         let initiation = BASE64_STANDARD.encode(initiation);
         Box::pin(async move {
             match this.carrier {
                 Carrier::Upgrade => {
                     let headers = [(HeaderName::from_static("x-tailscale-handshake"), initiation)];
                     let place = Place::parse(&url)?;
-                    this.upgrade(&place, Method::POST, CONTROL_PROTOCOL, &headers, true).await
+                    this.upgrade(&place, Method::POST, UPGRADE, &headers, true).await
                 }
                 Carrier::WebSocket => {
                     let escaped = initiation.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
-                    url.push_str(&format!("?{HANDSHAKE}={escaped}"));
-                    this.websocket(&Place::parse(&url)?, CONTROL_PROTOCOL, true).await
+                    url.push_str(&format!("?{HANDSHAKE_HEADER}={escaped}"));
+                    this.websocket(&Place::parse(&url)?, UPGRADE, true).await
                 }
             }
         })
@@ -270,7 +264,7 @@ impl Place {
 
     async fn refused(&self, response: Response<Incoming>) -> DialError {
         let status = response.status().as_u16();
-        let body = Limited::new(response.into_body(), MAX_BODY).collect().await;
+        let body = Limited::new(response.into_body(), MAX_KEY_ANSWER).collect().await;
         let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let text = String::from_utf8_lossy(&body).chars().take(MAX_ERROR_TEXT).collect();
         DialError::Status { url: self.uri.to_string(), status, text }

@@ -6,17 +6,16 @@ use bytes::Bytes;
 use dayfly_platform::random::SystemRng;
 use dayfly_platform::task::{AbortOnDropHandle, spawn};
 use dayfly_platform::time::timeout;
+use dayfly_ts2021::Handshake;
+use dayfly_ts2021_io::NoiseStream;
 use dayfly_wire::control::CAPABILITY_VERSION;
 use dayfly_wire::key::{MachinePrivate, MachinePublic};
-use dayfly_wire::ts2021::{Handshake, HandshakeError, Transport, first_frame_len};
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Ping, PingPong, RecvStream};
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
-use tokio::io::{AsyncRead, AsyncReadExt as _};
 use zeroize::Zeroizing;
 
 use super::ControlError;
-use super::noise_stream::NoiseStream;
 use crate::Dialer;
 
 /// Time to open the connection: dialling and both handshakes.
@@ -30,8 +29,6 @@ const CONNECTION_WINDOW: u32 = 2 << 20;
 const MAX_HEADERS: u32 = 16 << 10;
 /// Bytes of an error's text that are shown.
 const MAX_ERROR_TEXT: usize = 512;
-/// Length of the header that every frame of the handshake begins with.
-const FRAME_HEADER: usize = 3;
 
 /// An open connection. It closes when this and all requests of it are dropped.
 pub(super) struct Connection {
@@ -78,9 +75,8 @@ impl Connection {
     ) -> Result<Self, ControlError> {
         let (handshake, initiation) =
             Handshake::initiate(CAPABILITY_VERSION, machine, control, &mut SystemRng)?;
-        let mut carrier = dialer.control(url, &initiation).await.map_err(ControlError::Dial)?;
-        let transport = finish(handshake, &mut carrier).await?;
-        let stream = NoiseStream::new(carrier, transport);
+        let carrier = dialer.control(url, &initiation).await.map_err(ControlError::Dial)?;
+        let stream = NoiseStream::connect(carrier, handshake).await?;
         let (sender, mut connection) = h2::client::Builder::new()
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW)
@@ -118,20 +114,6 @@ impl Probe {
         pong?;
         Ok(())
     }
-}
-
-/// Reads the server's side of the handshake, and not a byte more.
-async fn finish(
-    handshake: Handshake,
-    carrier: &mut (impl AsyncRead + Unpin),
-) -> Result<Transport, ControlError> {
-    let lost = |error: std::io::Error| ControlError::Lost(format!("during the handshake: {error}"));
-    let mut frame = vec![0; FRAME_HEADER];
-    carrier.read_exact(&mut frame).await.map_err(lost)?;
-    let length = first_frame_len(&frame)?.ok_or(HandshakeError::Length(frame.len()))?;
-    frame.resize(length, 0);
-    carrier.read_exact(frame.get_mut(FRAME_HEADER..).unwrap_or_default()).await.map_err(lost)?;
-    Ok(handshake.finish(&frame)?)
 }
 
 /// The host part of the control URL. Servers don't look at it, but HTTP/2 wants one.
@@ -219,11 +201,11 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use std::task::{Context, Poll};
 
+    use dayfly_ts2021::accept;
     use dayfly_wire::control::{RegisterAuth, RegisterRequest};
-    use tokio::io::{AsyncWrite, DuplexStream, ReadBuf};
+    use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
     use super::*;
-    use crate::control::noise_stream::tests::pair;
     use crate::control::register;
 
     const SECRET: &str = "tskey-auth-secret";
@@ -285,7 +267,13 @@ mod tests {
 
     #[tokio::test]
     async fn the_credential_is_written_from_where_it_is_wiped() {
-        let (stream, server) = pair(64 << 10);
+        let [machine, control] = [(); 2].map(|()| MachinePrivate::generate(&mut SystemRng));
+        let (handshake, initiation) =
+            Handshake::initiate(CAPABILITY_VERSION, &machine, &control.public(), &mut SystemRng).unwrap();
+        let accepted = accept(&initiation, &control, &mut SystemRng).unwrap();
+        let (carrier, servers) = tokio::io::duplex(64 << 10);
+        let server = NoiseStream::accept(servers, accepted, None).await.unwrap();
+        let stream = NoiseStream::connect(carrier, handshake).await.unwrap();
         let seen = Arc::default();
         let spy = Spy { stream, seen: Arc::clone(&seen) };
         let server = async {

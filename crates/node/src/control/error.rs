@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use dayfly_ts2021::HandshakeError;
+use dayfly_ts2021_io::ConnectError;
 use dayfly_wire::control::ControlKeyError;
-use dayfly_wire::ts2021::HandshakeError;
 
 use crate::DialError;
 
@@ -110,5 +111,14 @@ impl ControlError {
 impl From<h2::Error> for ControlError {
     fn from(error: h2::Error) -> Self {
         Self::Lost(error.to_string())
+    }
+}
+
+impl From<ConnectError> for ControlError {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Handshake(error) => Self::Handshake(error),
+            ConnectError::Carrier(error) => Self::Lost(format!("during the handshake: {error}")),
+        }
     }
 }

@@ -8,7 +8,6 @@ mod backoff;
 mod connection;
 mod error;
 mod map_stream;
-mod noise_stream;
 mod ping;
 mod register;
 mod session;

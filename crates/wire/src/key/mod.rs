@@ -2,7 +2,7 @@
 //!
 //! A public key is a small value that is copied, compared and used as a map key. A private key is wiped when
 //! it is dropped and never printed: its text form has to be asked for by name. What a key signs or opens is not
-//! here: NaCl boxes are in [`crate::nacl`], Noise in [`crate::ts2021`].
+//! here: NaCl boxes are in [`crate::nacl`], Noise in the crates `dayfly-ts2021` and `dayfly-wireguard`.
 //!
 //! The text form of a key is a prefix and 64 hexadecimal digits, written in lower case and read in either
 //! (Tailscale `types/key/util.go`).

@@ -161,15 +161,20 @@ async fn a_node_joins_by_auth_key_on_one_connection() {
     assert_eq!(bench.server.key_fetches.load(Ordering::Relaxed), 1);
 }
 
+/// An early payload as it is sent: a magic number, a length, JSON.
+fn early_payload(json: &[u8]) -> Vec<u8> {
+    [b"\xff\xff\xffTS", &(json.len() as u32).to_be_bytes()[..], json].concat()
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_early_payload_is_skipped() {
     let json = br#"{"nodeKeyChallenge":"chalpub:00"}"#;
-    start(|_, server| server.early = Some(json.to_vec())).joined().await;
+    start(|_, server| server.early = early_payload(json)).joined().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_early_payload_beyond_its_limit_ends_the_connection() {
-    let mut bench = start(|_, server| server.early = Some(vec![b' '; 5000]));
+    let mut bench = start(|_, server| server.early = early_payload(&[b' '; 5000]));
     bench.connecting().await;
     let (error, _) = bench.disconnected().await;
     assert!(matches!(&error, ControlError::Lost(text) if text.contains("5000 bytes")), "{error}");
@@ -403,7 +408,7 @@ async fn dropping_the_session_closes_its_connection() {
         let _map = bench.joined().await;
         bench
     };
-    server.early = None;
+    server.early = Vec::new();
     drop((control, server));
     assert!(events.recv().await.is_none());
     // The server's side of the connection ends, and with it the last sender of requests.

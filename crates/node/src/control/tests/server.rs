@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use dayfly_platform::random::SystemRng;
 use dayfly_platform::{BoxByteStream, BoxFuture};
+use dayfly_ts2021::{Accepted, accept};
+use dayfly_ts2021_io::{NoiseStream, reject};
 use dayfly_wire::control::{MapResponse, Node, OverTlsPublicKeyResponse, RegisterResponse, write_map_frame};
 use dayfly_wire::key::{MachinePrivate, MachinePublic};
-use dayfly_wire::ts2021::{Accepted, Transport, accept, early_payload};
+use dayfly_wire::ts2021::INITIATION_LEN;
 use h2::SendStream;
 use h2::server::SendResponse;
 use http::Response;
@@ -17,7 +19,6 @@ use serde_json::Value;
 use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::control::noise_stream::NoiseStream;
 use crate::{DerpAddress, DialError, Dialer};
 
 /// The dialer of the node under test, and the server behind it.
@@ -29,7 +30,7 @@ pub(crate) struct Server {
     /// What the next dials fail with.
     pub(crate) failures: Arc<Mutex<VecDeque<DialError>>>,
     /// What goes ahead of HTTP/2.
-    pub(crate) early: Option<Vec<u8>>,
+    pub(crate) early: Vec<u8>,
     requests: mpsc::Sender<Incoming>,
 }
 
@@ -77,7 +78,7 @@ impl Server {
             key_fetches: Arc::default(),
             dials: Arc::default(),
             failures: Arc::default(),
-            early: None,
+            early: Vec::new(),
             requests,
         };
         (server, receiver)
@@ -91,13 +92,10 @@ impl Server {
         self.failures.lock().unwrap().push_back(error);
     }
 
-    async fn serve(self, mut carrier: DuplexStream, accepted: Accepted) {
-        carrier.write_all(&accepted.response).await.unwrap();
-        let transport: Transport = accepted.transport;
-        let mut stream = NoiseStream::new(carrier, transport);
-        if let Some(json) = &self.early {
-            stream.write_all(&early_payload(json)).await.unwrap();
-        }
+    async fn serve(self, carrier: DuplexStream, accepted: Accepted) {
+        let machine = accepted.machine();
+        let mut stream = NoiseStream::accept(carrier, accepted, None).await.unwrap();
+        stream.write_all(&self.early).await.unwrap();
         let (line, mut cut) = oneshot::channel();
         let line = Line(Arc::new(Mutex::new(Some(line))));
         let Ok(mut connection) = h2::server::handshake(stream).await else {
@@ -117,7 +115,7 @@ impl Server {
             let Some(Ok((request, respond))) = next else {
                 return;
             };
-            let (requests, line, machine) = (self.requests.clone(), line.clone(), accepted.machine);
+            let (requests, line) = (self.requests.clone(), line.clone());
             tokio::spawn(async move {
                 let path = request.uri().path().to_owned();
                 let mut stream = request.into_body();
@@ -141,7 +139,11 @@ impl Dialer for Server {
         Box::pin(async move { Ok(serde_json::to_vec(&response).unwrap()) })
     }
 
-    fn control(&self, _: &str, initiation: &[u8; 101]) -> BoxFuture<Result<BoxByteStream, DialError>> {
+    fn control(
+        &self,
+        _: &str,
+        initiation: &[u8; INITIATION_LEN],
+    ) -> BoxFuture<Result<BoxByteStream, DialError>> {
         self.dials.fetch_add(1, Ordering::Relaxed);
         let failure = self.failures.lock().unwrap().pop_front();
         let accepted = accept(initiation, &self.key, &mut SystemRng);
@@ -154,11 +156,7 @@ impl Dialer for Server {
             match accepted {
                 Ok(accepted) => drop(tokio::spawn(server.serve(carrier, accepted))),
                 Err(_) => {
-                    let frame = dayfly_wire::ts2021::error_frame("who are you?");
-                    drop(tokio::spawn(async move {
-                        let mut carrier = carrier;
-                        carrier.write_all(&frame).await.unwrap();
-                    }));
+                    drop(tokio::spawn(async move { reject(carrier, "who are you?").await.unwrap() }));
                 }
             }
             Ok(Box::new(node) as BoxByteStream)

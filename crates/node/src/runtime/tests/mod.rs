@@ -17,6 +17,7 @@ use dayfly_wire::control::{
 };
 use dayfly_wire::derp::{self, Decoded, Frame, PeerGoneReason, Receiver, ServerInfo};
 use dayfly_wire::key::{DiscoPublic, NodePrivate, NodePublic};
+use dayfly_wire::ts2021::INITIATION_LEN;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -120,7 +121,11 @@ impl Dialer for TestDialer {
         self.server.control_key(url, version)
     }
 
-    fn control(&self, url: &str, initiation: &[u8; 101]) -> BoxFuture<Result<BoxByteStream, DialError>> {
+    fn control(
+        &self,
+        url: &str,
+        initiation: &[u8; INITIATION_LEN],
+    ) -> BoxFuture<Result<BoxByteStream, DialError>> {
         self.server.control(url, initiation)
     }
 

@@ -2,33 +2,30 @@
 
 use core::fmt;
 
+use dayfly_wire::control::EarlyPayload;
+use dayfly_wire::key::{MachinePrivate, MachinePublic};
+use dayfly_wire::ts2021::{INITIATION_LEN, RESPONSE_LEN};
 use rand_core::CryptoRng;
 use snow::{Builder, HandshakeState};
 
-use super::{HEADER_LEN, Transport, frame_type};
-use crate::key::{MachinePrivate, MachinePublic};
-
-/// Length of a node's first message: version, type, length, ephemeral key, machine key, tag.
-pub const INITIATION_LEN: usize = 101;
-
-/// Length of the server's answer: header, ephemeral key, tag.
-pub const RESPONSE_LEN: usize = HEADER_LEN + RESPONSE_PAYLOAD;
+use crate::transport::Transport;
+use crate::{FRAME_HEADER_LEN, Stream, frame_type};
 
 const INITIATION_HEADER: usize = 5;
 const INITIATION_PAYLOAD: u16 = 96;
-const RESPONSE_PAYLOAD: usize = 48;
+const RESPONSE_PAYLOAD: usize = RESPONSE_LEN - FRAME_HEADER_LEN;
 
-/// Most bytes of text that are taken from a refusal.
+/// Most bytes of text that are taken from a rejection, or written in one.
 const MAX_ERROR_TEXT: usize = 1024;
 
 const PATTERN: &str = "Noise_IK_25519_ChaChaPoly_BLAKE2s";
 
-/// Why a handshake failed.
+/// Reason why a handshake failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HandshakeError {
-    /// The server refused, in these words. Nothing proves that they are the server's.
+    /// The server rejected the connection, in these words. Nothing proves that they are the server's.
     #[error("the server refused the connection: {0}")]
-    Refused(String),
+    Rejected(String),
     /// A frame of this type came where another was due.
     #[error("frame of type {0} in the handshake")]
     UnexpectedFrame(u8),
@@ -43,7 +40,7 @@ pub enum HandshakeError {
     Setup(&'static str),
 }
 
-/// A node's side of a handshake whose answer is awaited.
+/// Node's side of a handshake whose response is awaited.
 pub struct Handshake(Box<HandshakeState>);
 
 impl fmt::Debug for Handshake {
@@ -56,6 +53,9 @@ impl Handshake {
     /// Begins a handshake with the server whose static key is `control`; the bytes are the initiation to send.
     ///
     /// `version` is the node's capability version, which the server learns by it.
+    ///
+    /// # Errors
+    /// When `control` is a point of small order, with which no secret can be agreed on.
     pub fn initiate(
         version: u16,
         machine: &MachinePrivate,
@@ -77,49 +77,76 @@ impl Handshake {
         Ok((Self(Box::new(state)), initiation))
     }
 
-    /// Ends the handshake with the server's first frame, whose length [`first_frame_len`] tells.
-    pub fn finish(mut self, frame: &[u8]) -> Result<Transport, HandshakeError> {
+    /// Completes the handshake with the server's first frame, whose length [`first_frame_len`] returns.
+    ///
+    /// # Errors
+    /// When the server rejects the connection, the frame is no response, or its sender has another key than expected.
+    pub fn finish(mut self, frame: &[u8]) -> Result<Stream, HandshakeError> {
         if first_frame_len(frame)? != Some(frame.len()) {
             return Err(HandshakeError::Length(frame.len()));
         }
-        let (header, payload) = frame.split_at(HEADER_LEN);
+        let (header, payload) = frame.split_at(FRAME_HEADER_LEN);
         if header.first() == Some(&frame_type::ERROR) {
             let text = payload.get(..MAX_ERROR_TEXT).unwrap_or(payload);
-            return Err(HandshakeError::Refused(String::from_utf8_lossy(text).into_owned()));
+            return Err(HandshakeError::Rejected(String::from_utf8_lossy(text).into_owned()));
         }
         self.0.read_message(payload, &mut []).map_err(|_| HandshakeError::Unauthenticated)?;
         let (sending, receiving) = dayfly_noise::split(&mut self.0);
-        Ok(Transport::new(&sending, &receiving))
+        Ok(Stream::client(Transport::new(&sending, &receiving)))
     }
 }
 
-/// Length of a server's first frame, from the bytes that have come so far; `None` while they are too few.
+/// Returns the length of a server's first frame by the bytes that have arrived; `None` while they are too few.
+///
+/// # Errors
+/// When the frame is none of a handshake.
 pub fn first_frame_len(bytes: &[u8]) -> Result<Option<usize>, HandshakeError> {
-    let Some(&[kind, high, low]) = bytes.first_chunk::<HEADER_LEN>() else {
+    let Some(&[kind, high, low]) = bytes.first_chunk::<FRAME_HEADER_LEN>() else {
         return Ok(None);
     };
     let length = usize::from(u16::from_be_bytes([high, low]));
     match kind {
         frame_type::RESPONSE if length != RESPONSE_PAYLOAD => Err(HandshakeError::Length(length)),
-        frame_type::RESPONSE | frame_type::ERROR => Ok(Some(HEADER_LEN + length)),
+        frame_type::RESPONSE | frame_type::ERROR => Ok(Some(FRAME_HEADER_LEN + length)),
         _ => Err(HandshakeError::UnexpectedFrame(kind)),
     }
 }
 
-/// A handshake that a server has accepted.
+/// Handshake that a server has accepted. Its response is still to be sent.
 #[derive(Debug)]
 pub struct Accepted {
-    /// The node's capability version.
-    pub version: u16,
-    /// The node's machine key, which the node has proved to have.
-    pub machine: MachinePublic,
-    /// The answer to send before anything else.
-    pub response: [u8; RESPONSE_LEN],
-    /// The connection from then on.
-    pub transport: Transport,
+    version: u16,
+    machine: MachinePublic,
+    response: [u8; RESPONSE_LEN],
+    transport: Transport,
 }
 
-/// A server's side of the handshake: answers an initiation, with the server's static key.
+impl Accepted {
+    /// Returns the node's capability version.
+    #[must_use]
+    pub const fn version(&self) -> u16 {
+        self.version
+    }
+
+    /// Returns the node's machine key, which the node has proved to have.
+    #[must_use]
+    pub const fn machine(&self) -> MachinePublic {
+        self.machine
+    }
+
+    /// Makes the server's end of the connection. The first bytes that it sends are the response, and the early payload
+    /// right behind: `None` on a WebSocket, where clients expect no such thing
+    /// (control/controlhttp/controlhttpserver/controlhttpserver.go, tailscale v1.102.5).
+    #[must_use]
+    pub fn into_stream(self, early: Option<&EarlyPayload>) -> Stream {
+        Stream::server(self.transport, &self.response, early)
+    }
+}
+
+/// Accepts a node's initiation with the server's static key.
+///
+/// # Errors
+/// When `initiation` is not one, or was made for another server's key.
 pub fn accept(
     initiation: &[u8],
     control: &MachinePrivate,
@@ -147,14 +174,14 @@ pub fn accept(
     let machine = state.get_remote_static().and_then(|key| <[u8; 32]>::try_from(key).ok());
     let machine = MachinePublic::from_bytes(machine.ok_or(HandshakeError::Unauthenticated)?);
     let mut response = [0; RESPONSE_LEN];
-    let (header, payload) = response.split_at_mut(HEADER_LEN);
+    let (header, payload) = response.split_at_mut(FRAME_HEADER_LEN);
     header.copy_from_slice(&[frame_type::RESPONSE, 0, RESPONSE_PAYLOAD as u8]);
     state.write_message(&[], payload).map_err(|_| HandshakeError::Unauthenticated)?;
     let (receiving, sending) = dayfly_noise::split(&mut state);
     Ok(Accepted { version, machine, response, transport: Transport::new(&sending, &receiving) })
 }
 
-/// The frame by which a server refuses a handshake in words. They are neither encrypted nor authenticated.
+/// Writes the frame by which a server rejects a handshake in words. They are neither encrypted nor authenticated.
 #[must_use]
 pub fn error_frame(text: &str) -> Vec<u8> {
     let text = text.as_bytes();
@@ -205,21 +232,28 @@ mod tests {
     fn both_sides_agree_and_the_server_learns_who_came() {
         let Sides { machine, control, handshake, initiation } = sides();
         assert_eq!(initiation[..5], [0, 130, 1, 0, 96]);
-        let mut accepted = accept(&initiation, &control, &mut SystemRng).unwrap();
-        assert_eq!((accepted.version, accepted.machine), (VERSION, machine.public()));
-        assert_eq!(accepted.response[..3], [2, 0, 48]);
-        assert_eq!(first_frame_len(&accepted.response), Ok(Some(RESPONSE_LEN)));
+        let accepted = accept(&initiation, &control, &mut SystemRng).unwrap();
+        assert_eq!((accepted.version(), accepted.machine()), (VERSION, machine.public()));
+        let mut server = accepted.into_stream(None);
+        let response = server.sealed().to_vec();
+        server.sent(response.len());
+        assert_eq!(response[..3], [2, 0, 48]);
+        assert_eq!(first_frame_len(&response), Ok(Some(RESPONSE_LEN)));
 
-        let mut node = handshake.finish(&accepted.response).unwrap();
-        let (mut up, mut down) = (Vec::new(), Vec::new());
-        node.seal(b"up", &mut up).unwrap();
-        accepted.transport.seal(b"down", &mut down).unwrap();
-        assert_eq!(accepted.transport.open(&mut up).unwrap().unwrap().plaintext, b"up");
-        assert_eq!(node.open(&mut down).unwrap().unwrap().plaintext, b"down");
+        let mut node = handshake.finish(&response).unwrap();
+        // Fewer than nine bytes could still be the beginning of an early payload.
+        server.write(b"down from the server");
+        server.seal().unwrap();
+        node.receive(&mut server.sealed().to_vec()).unwrap();
+        assert_eq!(node.unread(), b"down from the server");
+        node.write(b"up");
+        node.seal().unwrap();
+        server.receive(&mut node.sealed().to_vec()).unwrap();
+        assert_eq!(server.unread(), b"up");
     }
 
     #[test]
-    fn a_server_with_another_key_is_refused_and_refuses() {
+    fn a_server_with_another_key_is_rejected_and_rejects() {
         let Sides { initiation, .. } = sides();
         let other = MachinePrivate::generate(&mut SystemRng);
         let error = accept(&initiation, &other, &mut SystemRng).unwrap_err();
@@ -237,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_key_of_small_order_is_refused() {
+    fn a_server_key_of_small_order_is_rejected() {
         let machine = MachinePrivate::generate(&mut SystemRng);
         for key in [[0; 32], core::array::from_fn(|i| u8::from(i == 0))] {
             let control = MachinePublic::from_bytes(key);
@@ -247,15 +281,15 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_in_words_is_told() {
+    fn a_rejection_in_words_is_reported() {
         let frame = error_frame("unsupported client version");
         assert_eq!(first_frame_len(&frame), Ok(Some(frame.len())));
         let error = sides().handshake.finish(&frame).unwrap_err();
-        assert_eq!(error, HandshakeError::Refused("unsupported client version".to_owned()));
+        assert_eq!(error, HandshakeError::Rejected("unsupported client version".to_owned()));
     }
 
     #[test]
-    fn other_frames_are_refused() {
+    fn other_frames_are_rejected() {
         assert_eq!(first_frame_len(&[2, 0]), Ok(None));
         assert_eq!(first_frame_len(&[2, 0, 47]), Err(HandshakeError::Length(47)));
         assert_eq!(first_frame_len(&[4, 0, 48]), Err(HandshakeError::UnexpectedFrame(4)));

@@ -1,19 +1,19 @@
-//! Records: what both sides exchange once the handshake is done.
+//! Records: the frames that both sides exchange once the handshake is done.
 
 use core::fmt;
 
 use chacha20poly1305::aead::inout::InOutBuf;
 use chacha20poly1305::{AeadInOut as _, ChaCha20Poly1305, Key, KeyInit as _, Nonce, Tag};
 
-use super::{HEADER_LEN, TAG_LEN, frame_type};
+use crate::{FRAME_HEADER_LEN, TAG_LEN, frame_type};
 
-/// Longest frame, header included (control/controlbase/conn.go `maxMessageSize`).
+/// Longest frame, header included (control/controlbase/conn.go `maxMessageSize`, tailscale v1.102.5).
 pub const MAX_FRAME: usize = 4096;
 
 /// Most bytes that one record carries.
-pub const MAX_PLAINTEXT: usize = MAX_FRAME - HEADER_LEN - TAG_LEN;
+pub const MAX_PLAINTEXT: usize = MAX_FRAME - FRAME_HEADER_LEN - TAG_LEN;
 
-/// Why what the other side sent can't be read. The connection is lost.
+/// Reason why a record cannot be read. The connection is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
     /// A frame is of another type than a record.
@@ -28,7 +28,7 @@ pub enum OpenError {
     /// The other side has used up its nonces.
     #[error("too many encrypted records")]
     Exhausted,
-    /// A record before failed.
+    /// An earlier record failed, so that no later one counts.
     #[error("the connection failed before")]
     Failed,
 }
@@ -36,19 +36,19 @@ pub enum OpenError {
 /// All nonces of one direction are used up, after 2^64 - 1 records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many encrypted records")]
-pub struct TransportExhausted;
+pub struct NoncesExhausted;
 
-/// The content of the first record of a buffer.
+/// Content of the first record of a buffer.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Opened<'a> {
+pub(crate) struct Opened<'a> {
     /// Length of the frame in the buffer.
-    pub consumed: usize,
-    /// What it carried; may be empty, which means nothing.
-    pub plaintext: &'a [u8],
+    pub(crate) consumed: usize,
+    /// Bytes that it carried; none at all have no meaning.
+    pub(crate) plaintext: &'a [u8],
 }
 
 /// Both directions of an established connection. Keys are wiped when dropped.
-pub struct Transport {
+pub(crate) struct Transport {
     sending: Direction,
     receiving: Direction,
 }
@@ -72,16 +72,16 @@ impl Transport {
     }
 
     /// Appends the frames of `plaintext` to `out`, as few as it takes.
-    pub fn seal(&mut self, plaintext: &[u8], out: &mut Vec<u8>) -> Result<(), TransportExhausted> {
-        out.reserve(plaintext.len() + plaintext.len().div_ceil(MAX_PLAINTEXT) * (HEADER_LEN + TAG_LEN));
+    pub(crate) fn seal(&mut self, plaintext: &[u8], out: &mut Vec<u8>) -> Result<(), NoncesExhausted> {
+        out.reserve(plaintext.len() + plaintext.len().div_ceil(MAX_PLAINTEXT) * (FRAME_HEADER_LEN + TAG_LEN));
         for piece in plaintext.chunks(MAX_PLAINTEXT) {
             let [high, low] =
-                u16::try_from(piece.len() + TAG_LEN).map_err(|_| TransportExhausted)?.to_be_bytes();
+                u16::try_from(piece.len() + TAG_LEN).map_err(|_| NoncesExhausted)?.to_be_bytes();
             out.extend_from_slice(&[frame_type::RECORD, high, low]);
             let start = out.len();
             out.extend_from_slice(piece);
             let sealed = out.get_mut(start..).unwrap_or_default();
-            let tag = self.sending.seal(sealed).ok_or(TransportExhausted)?;
+            let tag = self.sending.seal(sealed).ok_or(NoncesExhausted)?;
             out.extend_from_slice(&tag);
         }
         Ok(())
@@ -90,8 +90,8 @@ impl Transport {
     /// Decrypts the first frame of `buffer` in place; `None` when it is not complete yet.
     ///
     /// A record that fails does not advance the nonce, and nothing after it is ever accepted.
-    pub fn open<'a>(&mut self, buffer: &'a mut [u8]) -> Result<Option<Opened<'a>>, OpenError> {
-        let Some(&[kind, high, low]) = buffer.first_chunk::<HEADER_LEN>() else {
+    pub(crate) fn open<'a>(&mut self, buffer: &'a mut [u8]) -> Result<Option<Opened<'a>>, OpenError> {
+        let Some(&[kind, high, low]) = buffer.first_chunk::<FRAME_HEADER_LEN>() else {
             return Ok(None);
         };
         if self.receiving.counter.is_none() {
@@ -101,11 +101,11 @@ impl Transport {
         if kind != frame_type::RECORD {
             return Err(self.fail(OpenError::NotARecord(kind)));
         }
-        if !(TAG_LEN..=MAX_FRAME - HEADER_LEN).contains(&length) {
+        if !(TAG_LEN..=MAX_FRAME - FRAME_HEADER_LEN).contains(&length) {
             return Err(self.fail(OpenError::Length(length)));
         }
-        let consumed = HEADER_LEN + length;
-        let Some(payload) = buffer.get_mut(HEADER_LEN..consumed) else {
+        let consumed = FRAME_HEADER_LEN + length;
+        let Some(payload) = buffer.get_mut(FRAME_HEADER_LEN..consumed) else {
             return Ok(None);
         };
         let (sealed, tag) = payload.split_at_mut(length - TAG_LEN);
@@ -144,7 +144,8 @@ impl Direction {
     }
 }
 
-/// Unlike in the Noise specification the counter is big-endian (control/controlbase/conn.go).
+/// Makes the nonce of a record. Unlike in the Noise specification the counter is big-endian (control/controlbase/conn.go
+/// `nonce`, tailscale v1.102.5).
 fn nonce(counter: u64) -> Nonce {
     let mut nonce = [0; 12];
     nonce[4..].copy_from_slice(&counter.to_be_bytes());
@@ -182,7 +183,7 @@ mod tests {
         let plaintext = vec![7; 2 * MAX_PLAINTEXT + 1];
         let mut frames = Vec::new();
         a.seal(&plaintext, &mut frames).unwrap();
-        assert_eq!(frames.len(), 2 * MAX_FRAME + HEADER_LEN + 1 + TAG_LEN);
+        assert_eq!(frames.len(), 2 * MAX_FRAME + FRAME_HEADER_LEN + 1 + TAG_LEN);
         assert_eq!(open_all(&mut b, frames).unwrap(), plaintext);
     }
 
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_or_reordered_record_is_refused() {
+    fn a_repeated_or_reordered_record_is_rejected() {
         let (mut a, mut b) = pair();
         let (mut first, mut second) = (Vec::new(), Vec::new());
         a.seal(b"1", &mut first).unwrap();
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_headers_are_refused_before_their_payload_is_awaited() {
+    fn impossible_headers_are_rejected_before_their_payload_is_awaited() {
         for (header, error) in [
             ([frame_type::RECORD, 0xff, 0xff], OpenError::Length(0xffff)),
             ([frame_type::RECORD, 0x0f, 0xfe], OpenError::Length(4094)),
@@ -236,7 +237,7 @@ mod tests {
     fn the_last_nonce_is_never_used() {
         let (mut a, mut b) = pair();
         a.sending.counter = Some(u64::MAX);
-        assert_eq!(a.seal(b"x", &mut Vec::new()), Err(TransportExhausted));
+        assert_eq!(a.seal(b"x", &mut Vec::new()), Err(NoncesExhausted));
         b.receiving.counter = Some(u64::MAX);
         assert_eq!(
             b.open(&mut [&[frame_type::RECORD, 0, 16][..], &[0; 16]].concat()),
