@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dayfly_node::{ControlError, NodeEvent, RelayState};
+use dayfly_platform::time::Moment;
 
 use crate::problem::{Problem, of_control, of_relay};
 
@@ -79,7 +80,7 @@ enum Step {
 /// Follows one node.
 #[derive(Debug)]
 pub struct Progress {
-    began: Duration,
+    began: Moment,
     state: State,
     step: Step,
     joined: bool,
@@ -89,13 +90,13 @@ pub struct Progress {
     /// A person has something to do elsewhere before the node is in the tailnet.
     waiting: bool,
     /// Since when the control server is lost while it is waited for that person.
-    lost: Option<Duration>,
+    lost: Option<Moment>,
 }
 
 impl Progress {
     /// A node that starts at `now`.
     #[must_use]
-    pub fn new(now: Duration) -> Self {
+    pub fn new(now: Moment) -> Self {
         Self {
             began: now,
             state: State::Connecting,
@@ -120,7 +121,7 @@ impl Progress {
     }
 
     /// What the page is told of an event.
-    pub fn hear(&mut self, event: NodeEvent, now: Duration) -> Vec<Told> {
+    pub fn hear(&mut self, event: NodeEvent, now: Moment) -> Vec<Told> {
         match event {
             NodeEvent::Connecting if self.joined => self.enter(State::Reconnecting),
             NodeEvent::Connecting => self.step(Step::Control),
@@ -164,7 +165,7 @@ impl Progress {
             NodeEvent::Disconnected { .. } if self.joined => self.enter(State::Reconnecting),
             NodeEvent::Disconnected { error, .. } => {
                 let is_to_be_told = if self.waiting {
-                    now.saturating_sub(*self.lost.get_or_insert(now)) >= WAITING_PATIENCE
+                    now - *self.lost.get_or_insert(now) >= WAITING_PATIENCE
                 } else {
                     self.is_to_be_told(0, now)
                 };
@@ -184,7 +185,7 @@ impl Progress {
         }
     }
 
-    fn relay(&mut self, region: String, state: &RelayState, now: Duration) -> Vec<Told> {
+    fn relay(&mut self, region: String, state: &RelayState, now: Moment) -> Vec<Told> {
         // No relay is dialled before a node is approved.
         self.go_on(now);
         let name = match state {
@@ -205,10 +206,10 @@ impl Progress {
     }
 
     /// Whether a failure on the way in is more than a hitch, which trying again overcomes.
-    fn is_to_be_told(&mut self, which: usize, now: Duration) -> bool {
+    fn is_to_be_told(&mut self, which: usize, now: Moment) -> bool {
         let Some(failures) = self.failures.get_mut(which) else { return false };
         *failures += 1;
-        *failures >= 2 || now.saturating_sub(self.began) >= PATIENCE
+        *failures >= 2 || now - self.began >= PATIENCE
     }
 
     fn wait_for_a_person(&mut self) {
@@ -217,7 +218,7 @@ impl Progress {
     }
 
     /// Nobody is waited for any more: how long that took is not held against what comes now.
-    fn go_on(&mut self, now: Duration) {
+    fn go_on(&mut self, now: Moment) {
         if std::mem::take(&mut self.waiting) {
             self.began = now;
             self.failures = [0; 2];
@@ -258,7 +259,8 @@ mod tests {
 
     use super::*;
 
-    const NOW: Duration = Duration::from_secs(1);
+    const SECOND: Duration = Duration::from_secs(1);
+    const NOW: Moment = Moment::from_start(SECOND);
 
     fn registered() -> NodeEvent {
         let registered = Registered { user: User::default(), login: Login::default(), authorized: true };
@@ -267,7 +269,7 @@ mod tests {
 
     fn disconnected() -> NodeEvent {
         let error = ControlError::Dial(DialError::TimedOut { url: "wss://x".to_owned() });
-        NodeEvent::Disconnected { error, retry_in: NOW }
+        NodeEvent::Disconnected { error, retry_in: SECOND }
     }
 
     fn relay(state: RelayState) -> NodeEvent {
@@ -357,7 +359,7 @@ mod tests {
 
     #[test]
     fn after_a_long_login_or_approval_a_relays_first_failure_is_a_hitch() {
-        let failed = || relay(RelayState::Failed { error: "closed".to_owned(), retry_in: NOW });
+        let failed = || relay(RelayState::Failed { error: "closed".to_owned(), retry_in: SECOND });
         let later = NOW + 600 * PATIENCE;
         let is_problem = |told: &Told| matches!(told, Told::Problem(_));
         let login = NodeEvent::AuthUrl("https://control.test/register/x".to_owned());
@@ -392,7 +394,7 @@ mod tests {
 
     #[test]
     fn a_relay_that_stays_away_is_a_problem_only_on_the_way_in() {
-        let failed = || relay(RelayState::Failed { error: "closed".to_owned(), retry_in: NOW });
+        let failed = || relay(RelayState::Failed { error: "closed".to_owned(), retry_in: SECOND });
         let mut progress = Progress::new(NOW);
         let told = hear(&mut progress, [failed(), failed()]);
         let is_problem = |told: &Told| matches!(told, Told::Problem(problem) if problem.step == "relay");

@@ -42,7 +42,11 @@ pub mod task {
 pub mod time {
     use super::Duration;
 
+    pub use dayfly_moment::Moment;
     pub use n0_future::time::{Instant, Sleep, sleep, sleep_until, timeout};
+
+    /// Later than anything that is waited for (as in tokio, whose timers take no more).
+    const FAR_FUTURE: Duration = Duration::from_secs(86400 * 365 * 30);
 
     /// Time since the Unix epoch by the wall clock, which may be wrong and may step back; never used for intervals.
     #[must_use]
@@ -50,27 +54,28 @@ pub mod time {
         n0_future::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default()
     }
 
-    /// A monotonic clock as sans-IO cores want it: the time since this value was made.
+    /// A monotonic clock, whose moments sans-IO code takes as `now`.
     #[derive(Clone, Copy, Debug)]
     pub struct Clock(Instant);
 
     impl Clock {
-        /// Starts a clock at zero.
+        /// Starts a clock at [`Moment::START`].
         #[must_use]
         pub fn start() -> Self {
             Self(Instant::now())
         }
 
-        /// Time since the start.
+        /// The present moment.
         #[must_use]
-        pub fn now(&self) -> Duration {
-            self.0.elapsed()
+        pub fn now(&self) -> Moment {
+            Moment::from_start(self.0.elapsed())
         }
 
-        /// The point of the platform's clock that [`Clock::now`] reports as `at`, for [`sleep_until`].
+        /// The point of the platform's clock that [`Clock::now`] reports as `at`, for [`sleep_until`]. What is beyond the
+        /// platform's range is thirty years after the start.
         #[must_use]
-        pub fn instant(&self, at: Duration) -> Instant {
-            self.0 + at
+        pub fn instant(&self, at: Moment) -> Instant {
+            self.0.checked_add(at.since_start()).unwrap_or_else(|| self.0 + FAR_FUTURE)
         }
     }
 }

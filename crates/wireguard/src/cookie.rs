@@ -1,9 +1,8 @@
 //! The two MACs of handshake messages, and cookies (sections 5.3 and 5.4.4 to 5.4.7).
 
-use std::time::Duration;
-
 use chacha20poly1305::aead::inout::InOutBuf;
 use chacha20poly1305::{AeadInOut as _, KeyInit as _, Tag, XChaCha20Poly1305, XNonce};
+use dayfly_moment::Moment;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
@@ -39,7 +38,7 @@ pub(crate) struct Checker {
     mac1_key: Key,
     cookie_key: Key,
     /// The secret of the cookies, and when it was drawn.
-    secret: Option<(Zeroizing<[u8; 32]>, Duration)>,
+    secret: Option<(Zeroizing<[u8; 32]>, Moment)>,
 }
 
 impl Checker {
@@ -57,7 +56,7 @@ impl Checker {
         &mut self,
         message: &[u8],
         source: &Key,
-        now: Duration,
+        now: Moment,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> bool {
         let Some((cookie, macs)) = self.cookie(source, now, rng).zip(Macs::of(message)) else { return false };
@@ -69,7 +68,7 @@ impl Checker {
         &mut self,
         message: &[u8],
         source: &Key,
-        now: Duration,
+        now: Moment,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Option<[u8; COOKIE_REPLY_LEN]> {
         let (cookie, macs) = self.cookie(source, now, rng).zip(Macs::of(message))?;
@@ -90,10 +89,10 @@ impl Checker {
     fn cookie(
         &mut self,
         source: &Key,
-        now: Duration,
+        now: Moment,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Option<Zeroizing<Mac>> {
-        let fresh = |drawn: Duration| now < drawn.saturating_add(COOKIE_LIFETIME);
+        let fresh = |drawn: Moment| now < drawn + COOKIE_LIFETIME;
         let secret = match &mut self.secret {
             Some((secret, drawn)) if fresh(*drawn) => secret,
             stale => {
@@ -113,7 +112,7 @@ pub(crate) struct Writer {
     /// The first MAC of the last message, until a cookie came for it.
     last_mac1: Option<Mac>,
     /// The peer's cookie for us, and when it came.
-    cookie: Option<(Zeroizing<Mac>, Duration)>,
+    cookie: Option<(Zeroizing<Mac>, Moment)>,
 }
 
 impl Writer {
@@ -122,8 +121,8 @@ impl Writer {
     }
 
     /// Writes both MACs to the end of a message; the second is zero without a cookie.
-    pub(crate) fn write(&mut self, message: &mut [u8], now: Duration) {
-        let stale = |came: Duration| now >= came.saturating_add(COOKIE_LIFETIME - COOKIE_LATENCY);
+    pub(crate) fn write(&mut self, message: &mut [u8], now: Moment) {
+        let stale = |came: Moment| now >= came + (COOKIE_LIFETIME - COOKIE_LATENCY);
         if self.cookie.as_ref().is_some_and(|(_, came)| stale(*came)) {
             self.cookie = None;
         }
@@ -138,7 +137,7 @@ impl Writer {
     }
 
     /// Takes the cookie out of a reply to our last message. It is used from the next message on.
-    pub(crate) fn take(&mut self, reply: &[u8; COOKIE_REPLY_LEN], now: Duration) -> Result<(), ReceiveError> {
+    pub(crate) fn take(&mut self, reply: &[u8; COOKIE_REPLY_LEN], now: Moment) -> Result<(), ReceiveError> {
         let unauthenticated = ReceiveError::Unauthenticated;
         let mac1 = self.last_mac1.as_ref().ok_or(unauthenticated)?;
         let nonce = XNonce::try_from(&reply[NONCE..COOKIE]).map_err(|_| unauthenticated)?;

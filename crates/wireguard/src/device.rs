@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use dayfly_moment::Moment;
 use dayfly_sorted::SortedMap;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
@@ -38,7 +39,7 @@ pub struct Device {
     shared: Shared,
     peers: SortedMap<Key, Box<Peer>>,
     /// When each peer's timers are due; only those peers that have any.
-    deadlines: SortedMap<Key, Duration>,
+    deadlines: SortedMap<Key, Moment>,
     checker: Checker,
     load: Load,
 }
@@ -108,7 +109,7 @@ impl Device {
         peer: &Key,
         buffer: &mut [u8],
         packet_len: usize,
-        now: Duration,
+        now: Moment,
     ) -> Result<(), SealError> {
         let (deadlines, peers) = (&mut self.deadlines, &mut self.peers);
         let found = peers.get_mut(peer).ok_or(SealError::UnknownPeer)?;
@@ -127,7 +128,7 @@ impl Device {
         &mut self,
         peer: &Key,
         packet: &[u8],
-        now: Duration,
+        now: Moment,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> bool {
         let Some(found) = self.peers.get_mut(peer) else { return false };
@@ -137,7 +138,7 @@ impl Device {
     }
 
     /// Begins a handshake now, unless there is a usable session or a handshake is running. No two begin within 5 s.
-    pub fn connect(&mut self, peer: &Key, now: Duration, rng: &mut (impl CryptoRng + ?Sized)) {
+    pub fn connect(&mut self, peer: &Key, now: Moment, rng: &mut (impl CryptoRng + ?Sized)) {
         if let Some(found) = self.peers.get_mut(peer) {
             found.connect(now, &mut self.shared, rng);
             schedule(&mut self.deadlines, peer, found);
@@ -151,7 +152,7 @@ impl Device {
     /// [`ANSWER_ROUND_TRIPS`](crate::constants::ANSWER_ROUND_TRIPS) of the shortest `round_trip` that was told, and not
     /// before [`ANSWER_RETRY`](crate::constants::ANSWER_RETRY); with each more, after as long as all since the first call.
     /// The one that is under way is never repeated later than it was going to be. After that handshake nothing changes.
-    pub fn peer_answers(&mut self, peer: &Key, round_trip: Duration, now: Duration) {
+    pub fn peer_answers(&mut self, peer: &Key, round_trip: Duration, now: Moment) {
         if let Some(found) = self.peers.get_mut(peer) {
             found.answers(round_trip, now);
             schedule(&mut self.deadlines, peer, found);
@@ -166,7 +167,7 @@ impl Device {
         &mut self,
         source: &Key,
         datagram: &'a mut [u8],
-        now: Duration,
+        now: Moment,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<Received<'a>, ReceiveError> {
         let len = datagram.len();
@@ -182,7 +183,7 @@ impl Device {
         &mut self,
         data: Data<'a>,
         len: usize,
-        now: Duration,
+        now: Moment,
     ) -> Result<Received<'a>, ReceiveError> {
         let (peer, found) = by_index(&self.shared.indices, &mut self.peers, data.receiver)?;
         let opened = found.open(data, len, now, &mut self.shared);
@@ -199,7 +200,7 @@ impl Device {
         &mut self,
         source: &Key,
         message: &[u8; INITIATION_LEN],
-        now: Duration,
+        now: Moment,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<Received<'a>, ReceiveError> {
         self.admit(source, message, now, rng)?;
@@ -215,7 +216,7 @@ impl Device {
         &mut self,
         source: &Key,
         message: &[u8; RESPONSE_LEN],
-        now: Duration,
+        now: Moment,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<Received<'a>, ReceiveError> {
         self.admit(source, message, now, rng)?;
@@ -228,7 +229,7 @@ impl Device {
     fn handle_cookie_reply<'a>(
         &mut self,
         message: &[u8; COOKIE_REPLY_LEN],
-        now: Duration,
+        now: Moment,
     ) -> Result<Received<'a>, ReceiveError> {
         let (_, found) = by_index(&self.shared.indices, &mut self.peers, index(message, 4))?;
         found.take_cookie(message, now).map(|()| Received::Nothing)
@@ -240,7 +241,7 @@ impl Device {
         &mut self,
         source: &Key,
         message: &[u8],
-        now: Duration,
+        now: Moment,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<(), ReceiveError> {
         if !self.checker.verify_mac1(message) {
@@ -270,12 +271,12 @@ impl Device {
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called, if nothing else is before.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Duration> {
+    pub fn poll_timeout(&self) -> Option<Moment> {
         self.deadlines.values().min().copied()
     }
 
     /// Does what is due at `now`.
-    pub fn handle_timeout(&mut self, now: Duration, rng: &mut (impl CryptoRng + ?Sized)) {
+    pub fn handle_timeout(&mut self, now: Moment, rng: &mut (impl CryptoRng + ?Sized)) {
         let due: Vec<Key> =
             self.deadlines.iter().filter(|(_, at)| **at <= now).map(|(peer, _)| *peer).collect();
         for peer in due {
@@ -288,7 +289,7 @@ impl Device {
 
     /// How a peer is doing; `None` for one that was not added.
     #[must_use]
-    pub fn status(&self, peer: &Key, now: Duration) -> Option<PeerStatus> {
+    pub fn status(&self, peer: &Key, now: Moment) -> Option<PeerStatus> {
         self.peers.get(peer).map(|peer| peer.status(now))
     }
 
@@ -315,7 +316,7 @@ fn by_index<'a>(
 }
 
 /// Notes when a peer's timers are due.
-fn schedule(deadlines: &mut SortedMap<Key, Duration>, key: &Key, peer: &Peer) {
+fn schedule(deadlines: &mut SortedMap<Key, Moment>, key: &Key, peer: &Peer) {
     match (peer.deadline(), deadlines.get_mut(key)) {
         (Some(at), Some(noted)) => *noted = at,
         (Some(at), None) => {

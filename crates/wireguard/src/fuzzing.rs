@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::time::Duration;
 
+use dayfly_moment::Moment;
 use rand_core::{TryCryptoRng, TryRng};
 use zeroize::Zeroizing;
 
@@ -15,7 +16,7 @@ use crate::{DATA_OFFSET, Device, Key, PeerConfig, ReceiveError, Received, sealed
 const SOURCE: Key = [3; 32];
 
 /// When everything happens.
-const NOW: Duration = Duration::from_secs(10);
+const NOW: Moment = Moment::from_start(Duration::from_secs(10));
 
 /// A counter: enough for keys and numbers that differ.
 struct Counter(u64);
@@ -44,7 +45,7 @@ impl TryCryptoRng for Counter {}
 
 /// A device that awaits the response of one peer and has a session with another, that other, and the device's numbers
 /// for the two.
-fn devices(now: Duration, rng: &mut Counter) -> (Device, Device, Vec<[u8; 4]>) {
+fn devices(now: Moment, rng: &mut Counter) -> (Device, Device, Vec<[u8; 4]>) {
     let config = |public_key| PeerConfig { public_key, preshared_key: None, persistent_keepalive: None };
     let mut device = Device::new(Zeroizing::new([1; 32]), Duration::from_secs(1));
     let mut peer = Device::new(Zeroizing::new([2; 32]), Duration::from_secs(1));

@@ -1,7 +1,6 @@
 //! Whether too many handshake messages come (section 5.3).
 
-use std::time::Duration;
-
+use dayfly_moment::Moment;
 use dayfly_sorted::SortedMap;
 
 use crate::Key;
@@ -11,7 +10,7 @@ use crate::constants::{LOAD_THRESHOLD, LOAD_WINDOW, MAX_SOURCES, MESSAGES_PER_SO
 /// of the first window in which no message is.
 #[derive(Debug, Default)]
 pub(crate) struct Load {
-    window_ends: Duration,
+    window_ends: Moment,
     messages: u32,
     /// Whether there was load in the window before.
     before: bool,
@@ -21,12 +20,12 @@ pub(crate) struct Load {
 
 impl Load {
     /// Counts a message whose first MAC is right, and tells whether it came under load.
-    pub(crate) fn count(&mut self, now: Duration) -> bool {
+    pub(crate) fn count(&mut self, now: Moment) -> bool {
         if now >= self.window_ends {
-            let adjacent = now < self.window_ends.saturating_add(LOAD_WINDOW);
+            let adjacent = now < self.window_ends + LOAD_WINDOW;
             self.before = adjacent && self.messages > LOAD_THRESHOLD;
             self.messages = 0;
-            self.window_ends = now.saturating_add(LOAD_WINDOW);
+            self.window_ends = now + LOAD_WINDOW;
             self.sources.clear();
         }
         self.messages = self.messages.saturating_add(1);
@@ -46,12 +45,17 @@ impl Load {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    fn at(millis: u64) -> Moment {
+        Moment::from_start(Duration::from_millis(millis))
+    }
 
     #[test]
     fn load_begins_at_the_threshold_and_ends_with_a_calm_window() {
         let mut load = Load::default();
-        let at = Duration::from_millis;
         for message in 0..LOAD_THRESHOLD + 5 {
             assert_eq!(load.count(at(100)), message >= LOAD_THRESHOLD, "message {message}");
         }
@@ -64,15 +68,15 @@ mod tests {
     fn a_flood_long_ago_is_forgotten() {
         let mut load = Load::default();
         for _ in 0..2 * LOAD_THRESHOLD {
-            load.count(Duration::ZERO);
+            load.count(Moment::START);
         }
-        assert!(!load.count(Duration::from_secs(2)));
+        assert!(!load.count(at(2000)));
     }
 
     #[test]
     fn each_source_has_its_share() {
         let mut load = Load::default();
-        load.count(Duration::ZERO);
+        load.count(Moment::START);
         for message in 0..MESSAGES_PER_SOURCE + 3 {
             assert_eq!(load.admit(&[1; 32]), message < MESSAGES_PER_SOURCE);
         }
@@ -82,7 +86,7 @@ mod tests {
             key[..8].copy_from_slice(&source.to_le_bytes());
             assert_eq!(load.admit(&key), source < MAX_SOURCES as u64, "source {source}");
         }
-        load.count(Duration::from_secs(1));
+        load.count(at(1000));
         assert!(load.admit(&[1; 32]));
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use dayfly_moment::Moment;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
@@ -49,7 +50,7 @@ pub struct PeerStatus {
     /// Whether an initiation was sent that has no answer yet.
     pub awaits_answer: bool,
     /// When the last handshake was complete, on the clock of `now`.
-    pub last_handshake: Option<Duration>,
+    pub last_handshake: Option<Moment>,
     /// Bytes of authentic datagrams that were received.
     pub bytes_received: u64,
     /// Bytes of datagrams that were made for the peer.
@@ -61,9 +62,9 @@ struct Initiation {
     handshake: Initiator,
     local: u32,
     /// When the first of its initiations was sent.
-    began: Duration,
+    began: Moment,
     /// When to send the next.
-    retry: Duration,
+    retry: Moment,
 }
 
 /// What was found out, by other ways than WireGuard, of a peer that was never met.
@@ -72,7 +73,7 @@ struct Answering {
     /// The shortest time in which it has answered.
     round_trip: Duration,
     /// When its first answer came.
-    since: Duration,
+    since: Moment,
 }
 
 pub(crate) struct Peer {
@@ -81,15 +82,15 @@ pub(crate) struct Peer {
     sessions: Sessions,
     initiation: Option<Initiation>,
     /// When our last initiation was sent.
-    initiated: Option<Duration>,
+    initiated: Option<Moment>,
     /// Until the first handshake is complete.
     answering: Option<Answering>,
     /// The stamp of the newest of the peer's initiations, and when it came.
-    answered: Option<(Tai64n, Duration)>,
+    answered: Option<(Tai64n, Moment)>,
     macs: Writer,
     queue: Queue,
     timers: Timers,
-    last_handshake: Option<Duration>,
+    last_handshake: Option<Moment>,
     bytes_received: u64,
     bytes_sent: u64,
 }
@@ -125,7 +126,7 @@ impl Peer {
         self.drop_initiation(shared);
     }
 
-    pub(crate) fn status(&self, now: Duration) -> PeerStatus {
+    pub(crate) fn status(&self, now: Moment) -> PeerStatus {
         PeerStatus {
             has_session: self.sessions.may_send(now),
             awaits_answer: self.initiation.is_some(),
@@ -136,7 +137,7 @@ impl Peer {
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called.
-    pub(crate) fn deadline(&self) -> Option<Duration> {
+    pub(crate) fn deadline(&self) -> Option<Moment> {
         let retry = self.initiation.as_ref().map(|initiation| initiation.retry);
         [self.sessions.expires(), retry, self.timers.deadline()].into_iter().flatten().min()
     }
@@ -146,7 +147,7 @@ impl Peer {
         &mut self,
         buffer: &mut [u8],
         packet_len: usize,
-        now: Duration,
+        now: Moment,
     ) -> Result<(), SealError> {
         let session = self.sessions.current().ok_or(SealError::NoSession)?;
         session.seal(buffer, packet_len, now)?;
@@ -168,7 +169,7 @@ impl Peer {
     pub(crate) fn queue(
         &mut self,
         packet: &[u8],
-        now: Duration,
+        now: Moment,
         shared: &mut Shared,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> bool {
@@ -182,30 +183,25 @@ impl Peer {
     }
 
     /// Begins a handshake unless there is a session.
-    pub(crate) fn connect(
-        &mut self,
-        now: Duration,
-        shared: &mut Shared,
-        rng: &mut (impl CryptoRng + ?Sized),
-    ) {
+    pub(crate) fn connect(&mut self, now: Moment, shared: &mut Shared, rng: &mut (impl CryptoRng + ?Sized)) {
         if !self.sessions.may_send(now) {
             self.begin(now, shared, rng);
         }
     }
 
     /// Has a handshake begun by the next call that has a generator.
-    fn want_handshake(&mut self, now: Duration) {
+    fn want_handshake(&mut self, now: Moment) {
         if self.initiation.is_none() {
             self.timers.handshake.get_or_insert(now);
         }
     }
 
     /// Begins a handshake unless one is running; later, if the last one began less than 5 s ago.
-    fn begin(&mut self, now: Duration, shared: &mut Shared, rng: &mut (impl CryptoRng + ?Sized)) {
+    fn begin(&mut self, now: Moment, shared: &mut Shared, rng: &mut (impl CryptoRng + ?Sized)) {
         if self.initiation.is_some() {
             return;
         }
-        let earliest = self.initiated.map_or(now, |initiated| initiated.saturating_add(REKEY_TIMEOUT));
+        let earliest = self.initiated.map_or(now, |initiated| initiated + REKEY_TIMEOUT);
         if earliest > now {
             self.timers.handshake = Some(earliest);
         } else {
@@ -216,8 +212,8 @@ impl Peer {
     /// Sends an initiation of the handshake that began at `began`.
     fn initiate(
         &mut self,
-        began: Duration,
-        now: Duration,
+        began: Moment,
+        now: Moment,
         shared: &mut Shared,
         rng: &mut (impl CryptoRng + ?Sized),
     ) {
@@ -226,7 +222,7 @@ impl Peer {
         self.initiated = Some(now);
         let patience = self.patience(began, now);
         let jitter = self.timers.draw_jitter(rng).min(patience / 8);
-        let retry = now.saturating_add(patience).saturating_add(jitter);
+        let retry = now + patience + jitter;
         let Some(local) = shared.indices.allocate(self.key, rng) else {
             return self.give_up(shared);
         };
@@ -244,7 +240,7 @@ impl Peer {
     }
 
     /// How long to wait for the answer to an initiation that is sent at `at`, in a handshake that began at `began`.
-    fn patience(&self, began: Duration, at: Duration) -> Duration {
+    fn patience(&self, began: Moment, at: Moment) -> Duration {
         let (since, least) = match (self.last_handshake, self.answering) {
             (Some(_), _) => return REKEY_TIMEOUT,
             (None, Some(Answering { round_trip, since })) => {
@@ -252,11 +248,11 @@ impl Peer {
             }
             (None, None) => (began, FIRST_RETRY),
         };
-        at.saturating_sub(since).max(least).min(REKEY_TIMEOUT)
+        (at - since).max(least).min(REKEY_TIMEOUT)
     }
 
     /// Takes note that the peer has answered something else within `round_trip`.
-    pub(crate) fn answers(&mut self, round_trip: Duration, now: Duration) {
+    pub(crate) fn answers(&mut self, round_trip: Duration, now: Moment) {
         if self.last_handshake.is_some() {
             return;
         }
@@ -264,7 +260,7 @@ impl Peer {
         answering.round_trip = answering.round_trip.min(round_trip);
         let began = self.initiation.as_ref().map(|initiation| initiation.began);
         if let (Some(began), Some(initiated)) = (began, self.initiated) {
-            let retry = initiated.saturating_add(self.patience(began, initiated));
+            let retry = initiated + self.patience(began, initiated);
             if let Some(initiation) = &mut self.initiation {
                 initiation.retry = initiation.retry.min(retry);
             }
@@ -289,7 +285,7 @@ impl Peer {
         &mut self,
         initiation: Responder,
         received: usize,
-        now: Duration,
+        now: Moment,
         shared: &mut Shared,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<(), ReceiveError> {
@@ -298,7 +294,7 @@ impl Peer {
             if stamp <= newest {
                 return Err(ReceiveError::Replayed);
             }
-            if now < came.saturating_add(INITIATION_INTERVAL) {
+            if now < came + INITIATION_INTERVAL {
                 return Err(ReceiveError::TooOften);
             }
         }
@@ -325,7 +321,7 @@ impl Peer {
     pub(crate) fn finish(
         &mut self,
         response: &[u8; RESPONSE_LEN],
-        now: Duration,
+        now: Moment,
         shared: &mut Shared,
     ) -> Result<(), ReceiveError> {
         let local = index(response, 8);
@@ -346,7 +342,7 @@ impl Peer {
         Ok(())
     }
 
-    fn established(&mut self, now: Duration, shared: &mut Shared) {
+    fn established(&mut self, now: Moment, shared: &mut Shared) {
         self.timers.handshake = None;
         self.last_handshake = Some(now);
         self.answering = None;
@@ -358,7 +354,7 @@ impl Peer {
     pub(crate) fn take_cookie(
         &mut self,
         reply: &[u8; COOKIE_REPLY_LEN],
-        now: Duration,
+        now: Moment,
     ) -> Result<(), ReceiveError> {
         self.macs.take(reply, now)
     }
@@ -368,7 +364,7 @@ impl Peer {
         &mut self,
         data: Data<'a>,
         received: usize,
-        now: Duration,
+        now: Moment,
         shared: &mut Shared,
     ) -> Result<&'a mut [u8], ReceiveError> {
         let (place, session) = self.sessions.find(data.receiver).ok_or(ReceiveError::UnknownIndex)?;
@@ -395,7 +391,7 @@ impl Peer {
     /// Does what is due.
     pub(crate) fn handle_timeout(
         &mut self,
-        now: Duration,
+        now: Moment,
         shared: &mut Shared,
         rng: &mut (impl CryptoRng + ?Sized),
     ) {
@@ -403,7 +399,7 @@ impl Peer {
         if let Some(Initiation { began, retry, .. }) = self.initiation
             && retry <= now
         {
-            if now.saturating_sub(began) >= REKEY_ATTEMPT_TIME {
+            if now - began >= REKEY_ATTEMPT_TIME {
                 self.give_up(shared);
             } else {
                 self.initiate(began, now, shared, rng);
@@ -424,7 +420,7 @@ impl Peer {
     }
 
     /// Sends an empty message, if there is a session.
-    fn send_keepalive(&mut self, now: Duration, shared: &mut Shared) -> bool {
+    fn send_keepalive(&mut self, now: Moment, shared: &mut Shared) -> bool {
         let mut datagram = vec![0; sealed_len(0)];
         let sealed = self.seal(&mut datagram, 0, now).is_ok();
         if sealed {
@@ -434,7 +430,7 @@ impl Peer {
     }
 
     /// Sends what waits for a session.
-    fn flush(&mut self, now: Duration, shared: &mut Shared) {
+    fn flush(&mut self, now: Moment, shared: &mut Shared) {
         while self.sessions.may_send(now) {
             let Some(Waiting { mut datagram, packet_len }) = self.queue.pop() else { break };
             if self.seal(&mut datagram, packet_len, now).is_ok() {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chacha20poly1305::aead::inout::InOutBuf;
 use chacha20poly1305::{AeadInOut as _, ChaCha20Poly1305, KeyInit as _, Nonce, Tag};
+use dayfly_moment::Moment;
 
 use crate::constants::{REJECT_AFTER_MESSAGES, REJECT_AFTER_TIME};
 use crate::message::{DATA_OFFSET, Data, TAG_LEN, data_header, padded_len, sealed_len};
@@ -17,7 +18,7 @@ pub(crate) struct Session {
     /// The number by which we name it to the peer.
     pub(crate) remote: u32,
     /// When its handshake was complete for us.
-    pub(crate) born: Duration,
+    pub(crate) born: Moment,
     /// Whether we began the handshake.
     pub(crate) initiator: bool,
     sealing: ChaCha20Poly1305,
@@ -33,7 +34,7 @@ impl Session {
         sealing: &[u8; 32],
         opening: &[u8; 32],
         initiator: bool,
-        born: Duration,
+        born: Moment,
     ) -> Self {
         Self {
             local,
@@ -47,16 +48,16 @@ impl Session {
         }
     }
 
-    pub(crate) fn age(&self, now: Duration) -> Duration {
-        now.saturating_sub(self.born)
+    pub(crate) fn age(&self, now: Moment) -> Duration {
+        now - self.born
     }
 
     /// When the session is over.
-    pub(crate) fn expires(&self) -> Duration {
-        self.born.saturating_add(REJECT_AFTER_TIME)
+    pub(crate) fn expires(&self) -> Moment {
+        self.born + REJECT_AFTER_TIME
     }
 
-    pub(crate) fn may_send(&self, now: Duration) -> bool {
+    pub(crate) fn may_send(&self, now: Moment) -> bool {
         now < self.expires() && self.sent < REJECT_AFTER_MESSAGES
     }
 
@@ -65,7 +66,7 @@ impl Session {
         &mut self,
         buffer: &mut [u8],
         packet_len: usize,
-        now: Duration,
+        now: Moment,
     ) -> Result<(), SealError> {
         if !self.may_send(now) {
             return Err(SealError::NoSession);
@@ -90,7 +91,7 @@ impl Session {
     }
 
     /// Decrypts a message where it lies, and takes its counter.
-    pub(crate) fn open<'a>(&mut self, data: Data<'a>, now: Duration) -> Result<&'a mut [u8], ReceiveError> {
+    pub(crate) fn open<'a>(&mut self, data: Data<'a>, now: Moment) -> Result<&'a mut [u8], ReceiveError> {
         if now >= self.expires() || data.counter >= REJECT_AFTER_MESSAGES {
             return Err(ReceiveError::Expired);
         }

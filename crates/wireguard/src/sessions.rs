@@ -1,6 +1,6 @@
 //! The up to three sessions with one peer (section 6.3).
 
-use std::time::Duration;
+use dayfly_moment::Moment;
 
 use crate::indices::Indices;
 use crate::session::Session;
@@ -64,7 +64,7 @@ impl Sessions {
         self.current.as_deref_mut()
     }
 
-    pub(crate) fn may_send(&self, now: Duration) -> bool {
+    pub(crate) fn may_send(&self, now: Moment) -> bool {
         self.current.as_ref().is_some_and(|session| session.may_send(now))
     }
 
@@ -82,7 +82,7 @@ impl Sessions {
     }
 
     /// When the first of the sessions is over.
-    pub(crate) fn expires(&self) -> Option<Duration> {
+    pub(crate) fn expires(&self) -> Option<Moment> {
         [&self.previous, &self.current, &self.next]
             .into_iter()
             .flatten()
@@ -91,7 +91,7 @@ impl Sessions {
     }
 
     /// Drops the sessions that are over.
-    pub(crate) fn expire(&mut self, now: Duration, indices: &mut Indices) {
+    pub(crate) fn expire(&mut self, now: Moment, indices: &mut Indices) {
         for place in [&mut self.previous, &mut self.current, &mut self.next] {
             drop_session(place.take_if(|session| session.expires() <= now), indices);
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use dayfly_moment::Moment;
+
 /// A TAI64N label: seconds from 2^62 (and the ten leap seconds that were when TAI64 began), then nanoseconds, all big
 /// endian, so that labels are ordered as their bytes are.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -40,8 +42,8 @@ impl Stamper {
     }
 
     /// The stamp of `now`, or the next one that is later than the last.
-    pub(crate) fn stamp(&mut self, now: Duration) -> Tai64n {
-        let mut time = self.epoch.saturating_add(now);
+    pub(crate) fn stamp(&mut self, now: Moment) -> Tai64n {
+        let mut time = self.epoch.saturating_add(now.since_start());
         if let Some(last) = self.last
             && Tai64n::from_unix(time) <= Tai64n::from_unix(last)
         {
@@ -75,10 +77,10 @@ mod tests {
     #[test]
     fn every_stamp_is_later_than_the_one_before() {
         let mut stamper = Stamper::new(Duration::from_secs(1_700_000_000));
-        let mut last = stamper.stamp(Duration::ZERO);
+        let mut last = stamper.stamp(Moment::START);
         // The clock stands, then runs, then steps back.
         for millis in [0, 0, 0, 1, 500, 501, 5000, 0, 0] {
-            let stamp = stamper.stamp(Duration::from_millis(millis));
+            let stamp = stamper.stamp(Moment::from_start(Duration::from_millis(millis)));
             assert!(stamp > last);
             last = stamp;
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dayfly_moment::Moment;
 use rand_core::CryptoRng;
 
 use crate::constants::{KEEPALIVE_TIMEOUT, MAX_JITTER, SILENCE_TIMEOUT};
@@ -11,15 +12,15 @@ use crate::constants::{KEEPALIVE_TIMEOUT, MAX_JITTER, SILENCE_TIMEOUT};
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     /// A handshake is to be begun.
-    pub(crate) handshake: Option<Duration>,
+    pub(crate) handshake: Option<Moment>,
     /// Data was received: an empty message is to be sent, unless something else is before.
-    keepalive: Option<Duration>,
+    keepalive: Option<Moment>,
     /// Data was received after [`keepalive`](Self::keepalive) was set.
     keepalive_again: bool,
     /// Data was sent: a handshake is to be begun, unless something is received before.
-    silence: Option<Duration>,
+    silence: Option<Moment>,
     /// An empty message is to be sent to keep what is between open.
-    persistent: Option<Duration>,
+    persistent: Option<Moment>,
     /// How long after the last message that is.
     interval: Option<Duration>,
     /// What is added to some waits.
@@ -32,7 +33,7 @@ impl Timers {
         let interval = interval.filter(|interval| !interval.is_zero());
         if self.interval != interval {
             self.interval = interval;
-            self.persistent = interval.map(|_| Duration::ZERO);
+            self.persistent = interval.map(|_| Moment::START);
         }
     }
 
@@ -44,67 +45,67 @@ impl Timers {
     }
 
     /// Any authentic message was sent.
-    pub(crate) fn sent(&mut self, now: Duration) {
+    pub(crate) fn sent(&mut self, now: Moment) {
         self.keepalive = None;
         self.keepalive_again = false;
         self.persist(now);
     }
 
     /// A message with a packet was sent.
-    pub(crate) fn sent_data(&mut self, now: Duration) {
+    pub(crate) fn sent_data(&mut self, now: Moment) {
         self.sent(now);
-        self.silence.get_or_insert(now.saturating_add(SILENCE_TIMEOUT).saturating_add(self.jitter));
+        self.silence.get_or_insert(now + SILENCE_TIMEOUT + self.jitter);
     }
 
     /// Any authentic message was received.
-    pub(crate) fn received(&mut self, now: Duration) {
+    pub(crate) fn received(&mut self, now: Moment) {
         self.silence = None;
         self.persist(now);
     }
 
     /// A message that is not empty was received.
-    pub(crate) fn received_data(&mut self, now: Duration) {
+    pub(crate) fn received_data(&mut self, now: Moment) {
         self.received(now);
         if self.keepalive.is_some() {
             self.keepalive_again = true;
         } else {
-            self.keepalive = Some(now.saturating_add(KEEPALIVE_TIMEOUT));
+            self.keepalive = Some(now + KEEPALIVE_TIMEOUT);
         }
     }
 
-    fn persist(&mut self, now: Duration) {
-        self.persistent = self.interval.map(|interval| now.saturating_add(interval));
+    fn persist(&mut self, now: Moment) {
+        self.persistent = self.interval.map(|interval| now + interval);
     }
 
     /// The first of the deadlines.
-    pub(crate) fn deadline(&self) -> Option<Duration> {
+    pub(crate) fn deadline(&self) -> Option<Moment> {
         [self.handshake, self.keepalive, self.silence, self.persistent].into_iter().flatten().min()
     }
 
     /// Whether a handshake is to be begun now. Tells so once.
-    pub(crate) fn handshake_due(&mut self, now: Duration) -> bool {
+    pub(crate) fn handshake_due(&mut self, now: Moment) -> bool {
         let wanted = due(&mut self.handshake, now);
         due(&mut self.silence, now) || wanted
     }
 
     /// Whether an empty message is to be sent now, as there was nothing else to answer with. Tells so once; to be
     /// called before that message is told to [`sent`](Self::sent).
-    pub(crate) fn keepalive_due(&mut self, now: Duration) -> bool {
+    pub(crate) fn keepalive_due(&mut self, now: Moment) -> bool {
         due(&mut self.keepalive, now)
     }
 
     /// Whether another empty message is due after the one that is about to be sent, and if so, when.
-    pub(crate) fn keepalive_again(&mut self, now: Duration) -> Option<Duration> {
-        core::mem::take(&mut self.keepalive_again).then(|| now.saturating_add(KEEPALIVE_TIMEOUT))
+    pub(crate) fn keepalive_again(&mut self, now: Moment) -> Option<Moment> {
+        core::mem::take(&mut self.keepalive_again).then(|| now + KEEPALIVE_TIMEOUT)
     }
 
     /// Sets when an empty message is due.
-    pub(crate) fn set_keepalive(&mut self, at: Option<Duration>) {
+    pub(crate) fn set_keepalive(&mut self, at: Option<Moment>) {
         self.keepalive = at;
     }
 
     /// Whether an empty message is to be sent now, to keep what is between open.
-    pub(crate) fn persistent_due(&mut self, now: Duration) -> bool {
+    pub(crate) fn persistent_due(&mut self, now: Moment) -> bool {
         let due = due(&mut self.persistent, now);
         if due {
             self.persist(now);
@@ -114,6 +115,6 @@ impl Timers {
 }
 
 /// Takes a deadline that has passed.
-fn due(deadline: &mut Option<Duration>, now: Duration) -> bool {
+fn due(deadline: &mut Option<Moment>, now: Moment) -> bool {
     deadline.take_if(|deadline| *deadline <= now).is_some()
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
+use dayfly_platform::time::Moment;
 use dayfly_wire::derp::{
     self, ClientInfo, Frame, FrameError, FrameType, HEADER_LEN, Header, InfoError, PacketTooLong,
     PeerGoneReason, Receiver, ServerInfo,
@@ -133,18 +134,18 @@ pub(crate) struct Client {
     node_key: NodePrivate,
     state: State,
     /// When the greetings have to be complete, or when the server has been silent too long.
-    deadline: Duration,
+    deadline: Moment,
     /// When a frame came the last time.
-    heard: Duration,
+    heard: Moment,
     /// The time of the last call that told it.
-    now: Duration,
+    now: Moment,
     transmit: BytesMut,
     rate: Option<TokenBucket>,
 }
 
 impl Client {
     /// Starts a connection that has just been opened at `now`. `node_key` is the address on the relay.
-    pub(crate) fn new(node_key: NodePrivate, now: Duration) -> Self {
+    pub(crate) fn new(node_key: NodePrivate, now: Moment) -> Self {
         Self {
             node_key,
             state: State::AwaitServerKey,
@@ -162,7 +163,7 @@ impl Client {
     }
 
     /// When a frame came the last time, or the connection was opened.
-    pub(crate) fn heard(&self) -> Duration {
+    pub(crate) fn heard(&self) -> Moment {
         self.heard
     }
 
@@ -175,7 +176,7 @@ impl Client {
     pub(crate) fn handle<'a>(
         &mut self,
         data: &'a mut [u8],
-        now: Duration,
+        now: Moment,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<Progress<'a>, ClientError> {
         self.now = now;
@@ -293,7 +294,7 @@ impl Client {
 
     /// Asks the relay for a sign of life, which must come within 4 s: for when the connection may have died unnoticed,
     /// while a machine slept for instance. Does nothing before [`Event::Ready`].
-    pub(crate) fn probe(&mut self, payload: [u8; 8], now: Duration) {
+    pub(crate) fn probe(&mut self, payload: [u8; 8], now: Moment) {
         if self.is_ready() {
             derp::put_ping(&mut self.transmit, payload);
             self.deadline = self.deadline.min(now + PROBE_TIMEOUT);
@@ -311,7 +312,7 @@ impl Client {
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has to be called.
-    pub(crate) fn poll_timeout(&self) -> Option<Duration> {
+    pub(crate) fn poll_timeout(&self) -> Option<Moment> {
         Some(self.deadline)
     }
 
@@ -319,7 +320,7 @@ impl Client {
     ///
     /// # Errors
     /// When the greetings took too long or the relay has been silent too long.
-    pub(crate) fn handle_timeout(&mut self, now: Duration) -> Result<(), ClientError> {
+    pub(crate) fn handle_timeout(&mut self, now: Moment) -> Result<(), ClientError> {
         self.now = now;
         if now < self.deadline {
             return Ok(());
@@ -335,21 +336,21 @@ struct TokenBucket {
     burst: u64,
     /// What may be sent at [`Self::at`], in bytes.
     tokens: u64,
-    at: Duration,
+    at: Moment,
 }
 
 impl TokenBucket {
     /// The limit that a server told, if it told one. The bucket starts full.
-    fn new(info: &ServerInfo, now: Duration) -> Option<Self> {
+    fn new(info: &ServerInfo, now: Moment) -> Option<Self> {
         let &ServerInfo { bytes_per_second, bytes_burst: burst, .. } = info;
         (bytes_per_second > 0).then_some(Self { bytes_per_second, burst, tokens: burst, at: now })
     }
 
     /// Takes `len` bytes, or tells that they are too many.
-    fn take(&mut self, len: usize, now: Duration) -> bool {
+    fn take(&mut self, len: usize, now: Moment) -> bool {
         const NANOS: u128 = 1_000_000_000;
         let rate = u128::from(self.bytes_per_second);
-        let refill = now.saturating_sub(self.at).as_nanos().saturating_mul(rate) / NANOS;
+        let refill = (now - self.at).as_nanos().saturating_mul(rate) / NANOS;
         if refill > 0 {
             let tokens = refill.saturating_add(self.tokens.into()).min(self.burst.into());
             self.tokens = u64::try_from(tokens).unwrap_or(self.burst);

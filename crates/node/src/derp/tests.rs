@@ -2,17 +2,18 @@ use std::time::Duration;
 
 use bytes::Buf as _;
 use dayfly_platform::random::SystemRng;
+use dayfly_platform::time::Moment;
 use dayfly_wire::derp::{self, Decoded, Frame, PeerGoneReason, Receiver, ServerInfo};
 use dayfly_wire::key::{NodePrivate, NodePublic};
 use proptest::prelude::*;
 
 use super::*;
 
-const START: Duration = Duration::from_secs(1000);
+const START: Moment = Moment::from_start(Duration::from_secs(1000));
 const PEER: NodePublic = NodePublic::from_bytes([9; 32]);
 
 /// An event without its borrow, and with packets copied.
-fn handle_all(client: &mut Client, bytes: &[u8], now: Duration) -> Result<Vec<String>, ClientError> {
+fn handle_all(client: &mut Client, bytes: &[u8], now: Moment) -> Result<Vec<String>, ClientError> {
     let mut bytes = bytes.to_vec();
     let mut rest = bytes.as_mut_slice();
     let mut events = Vec::new();
@@ -39,7 +40,7 @@ fn written(client: &mut Client) -> Vec<String> {
 }
 
 /// What a server that accepts `client` sends, after its greeting was answered.
-fn accept(client: &mut Client, server: &NodePrivate, info: &ServerInfo, now: Duration) -> Vec<u8> {
+fn accept(client: &mut Client, server: &NodePrivate, info: &ServerInfo, now: Moment) -> Vec<u8> {
     let mut greeting = Vec::new();
     derp::put_server_key(&mut greeting, &server.public());
     assert!(handle_all(client, &greeting, now).unwrap().is_empty());

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dayfly_platform::time::sleep_until;
+use dayfly_platform::time::{Moment, sleep_until};
 use dayfly_wire::control::Timestamp;
 use dayfly_wire::key::NodePublic;
 
@@ -30,7 +30,7 @@ struct Destination {
 
 impl Destination {
     /// Whether the machine is said to be offline, and nothing since `start` contradicts that.
-    fn is_offline(&self, tunnel: &Tunnel, start: Duration, now: Duration) -> bool {
+    fn is_offline(&self, tunnel: &Tunnel, start: Moment, now: Moment) -> bool {
         let handshake = tunnel.wireguard_status(&self.key, now).and_then(|status| status.last_handshake);
         self.offline && handshake.is_none_or(|at| at < start)
     }
@@ -40,7 +40,7 @@ impl Destination {
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Waiting {
     step: ConnectStep,
-    since: Duration,
+    since: Moment,
 }
 
 fn look_up(core: &NodeCore, host: &str) -> Result<Destination, TcpError> {
@@ -119,7 +119,7 @@ pub(super) async fn connect(
 }
 
 /// What the attempt waits for now. A session is of no use while the relay that carries it is away.
-fn step(tunnel: &mut Tunnel, target: &Destination, now: Duration) -> ConnectStep {
+fn step(tunnel: &mut Tunnel, target: &Destination, now: Moment) -> ConnectStep {
     let region = tunnel.region_of(&target.key);
     let ready = region.and_then(|region| tunnel.relays().get(region)).is_some_and(|link| link.is_ready());
     match (ready, tunnel.has_session(&target.key, now)) {
@@ -130,7 +130,7 @@ fn step(tunnel: &mut Tunnel, target: &Destination, now: Duration) -> ConnectStep
 }
 
 /// Whether waiting longer would be in vain.
-fn hopeless(core: &NodeCore, target: &Destination, start: Duration) -> Option<TcpError> {
+fn hopeless(core: &NodeCore, target: &Destination, start: Moment) -> Option<TcpError> {
     let host = || target.host.clone();
     let (region, failure, gone) = core.with(|tunnel, _| {
         let peer = tunnel.peers().get(&target.key);
@@ -168,10 +168,10 @@ fn late(
     port: u16,
     progress: Waiting,
     offline: bool,
-    now: Duration,
+    now: Moment,
 ) -> TcpError {
     let Destination { host, key, last_seen, .. } = target;
-    let waited = now.saturating_sub(progress.since);
+    let waited = now - progress.since;
     match progress.step {
         ConnectStep::WireGuard | ConnectStep::Tcp if offline => TcpError::Offline { host, last_seen },
         ConnectStep::Tcp => TcpError::TimedOut { host, port, waited },

@@ -1,10 +1,9 @@
 //! What the driver, the relay connections and the users of a node share.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use dayfly_platform::random::SystemRng;
-use dayfly_platform::time::{Clock, unix_now};
+use dayfly_platform::time::{Clock, Moment, unix_now};
 use dayfly_wire::control::{DerpRegion, Timestamp};
 use dayfly_wire::key::{DiscoPrivate, NodePrivate};
 use tokio::sync::{Notify, watch};
@@ -28,7 +27,7 @@ pub(super) struct NodeCore {
 struct Timed {
     tunnel: Tunnel,
     /// When the driver will wake by itself.
-    armed: Option<Duration>,
+    armed: Option<Moment>,
     ended: bool,
 }
 
@@ -59,7 +58,7 @@ impl NodeCore {
     }
 
     /// Does something with the tunnel, and sees to it that what follows from it is done.
-    pub(super) fn with<T>(&self, act: impl FnOnce(&mut Tunnel, Duration) -> T) -> T {
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut Tunnel, Moment) -> T) -> T {
         let now = self.clock.now();
         let mut timed = self.timed();
         let Timed { tunnel, armed, .. } = &mut *timed;
@@ -76,7 +75,7 @@ impl NodeCore {
     }
 
     /// For the driver: does what is due, and tells when to come again.
-    pub(super) fn turn<T>(&self, act: impl FnOnce(&mut Tunnel, Duration) -> T) -> (T, Option<Duration>) {
+    pub(super) fn turn<T>(&self, act: impl FnOnce(&mut Tunnel, Moment) -> T) -> (T, Option<Moment>) {
         let now = self.clock.now();
         let mut timed = self.timed();
         let Timed { tunnel, armed, .. } = &mut *timed;

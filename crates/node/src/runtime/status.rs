@@ -61,7 +61,7 @@ pub(super) fn status(core: &NodeCore) -> NodeStatus {
             Some(PeerStatus {
                 name: peer.short_name().to_owned(),
                 has_session: status.has_session,
-                last_handshake: status.last_handshake.map(|at| now.saturating_sub(at)),
+                last_handshake: status.last_handshake.map(|at| now - at),
                 region: tunnel.peers().get(&key).and_then(|peer| peer.region()),
             })
         });

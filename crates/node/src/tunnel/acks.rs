@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use dayfly_platform::time::Moment;
+
 /// Bytes of packets that may wait for their acknowledgement: half of the queue that `derper` keeps for a client (32
 /// packets, `derp/derp_server.go`), so that what a sender then sends in one go fits in there.
 const MAX_UNACKNOWLEDGED: usize = 16 * super::netstack::MTU;
@@ -22,14 +24,14 @@ const PROMPT: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(super) struct Acks {
     bytes: usize,
-    due: Option<Duration>,
+    due: Option<Moment>,
     /// Nothing waits before this time.
-    prompt_until: Duration,
+    prompt_until: Moment,
 }
 
 impl Acks {
     /// A TCP packet of so many bytes has been taken in.
-    pub(super) fn received(&mut self, bytes: usize, now: Duration) {
+    pub(super) fn received(&mut self, bytes: usize, now: Moment) {
         if self.due.is_some_and(|due| now > due + LATE) {
             self.prompt_until = now + PROMPT;
         }
@@ -38,12 +40,12 @@ impl Acks {
     }
 
     /// Whether there are some that can wait longer.
-    pub(super) fn may_wait(&self, now: Duration) -> bool {
+    pub(super) fn may_wait(&self, now: Moment) -> bool {
         now >= self.prompt_until && self.bytes <= MAX_UNACKNOWLEDGED && self.due.is_some_and(|due| now < due)
     }
 
     /// Until when they wait, if there are any.
-    pub(super) fn due(&self) -> Option<Duration> {
+    pub(super) fn due(&self) -> Option<Moment> {
         self.due
     }
 
@@ -60,7 +62,7 @@ mod tests {
     #[test]
     fn nothing_waits_for_a_timer_that_is_late() {
         let mut acks = Acks::default();
-        let at = Duration::from_millis;
+        let at = |millis| Moment::from_start(Duration::from_millis(millis));
         acks.received(1280, at(1000));
         assert!(acks.may_wait(at(1000)));
         // What the sender took for lost comes again.

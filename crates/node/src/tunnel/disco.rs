@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use dayfly_platform::time::Moment;
 use dayfly_sorted::SortedMap;
 use dayfly_wire::disco::{self, Envelope, Message, TxId};
 use dayfly_wire::key::{DiscoPrivate, DiscoPublic, NodePublic};
@@ -38,24 +39,24 @@ pub(super) struct Disco {
 #[derive(Default)]
 struct Pings {
     /// The region they go over, and when the first was sent.
-    began: Option<(u32, Duration)>,
+    began: Option<(u32, Moment)>,
     /// When the next is due.
-    next: Duration,
+    next: Moment,
     /// Those that have no pong yet, and when they were sent; the newest are last.
-    sent: VecDeque<(TxId, Duration)>,
+    sent: VecDeque<(TxId, Moment)>,
 }
 
 impl Pings {
-    fn due(&self) -> Option<Duration> {
-        let over = self.began.is_some_and(|(_, began)| self.next >= began.saturating_add(PING_TIME));
+    fn due(&self) -> Option<Moment> {
+        let over = self.began.is_some_and(|(_, began)| self.next >= began + PING_TIME);
         (!over).then_some(self.next)
     }
 
-    fn send(&mut self, tx_id: TxId, region: u32, now: Duration) {
+    fn send(&mut self, tx_id: TxId, region: u32, now: Moment) {
         let (_, began) = *self.began.get_or_insert((region, now));
         self.began = Some((region, began));
-        let interval = (now.saturating_sub(began) / 4).clamp(LEAST_INTERVAL, MOST_INTERVAL);
-        self.next = now.saturating_add(interval);
+        let interval = ((now - began) / 4).clamp(LEAST_INTERVAL, MOST_INTERVAL);
+        self.next = now + interval;
         if self.sent.len() == MAX_SENT {
             self.sent.pop_front();
         }
@@ -63,7 +64,7 @@ impl Pings {
     }
 
     /// When the ping was sent whose pong this is, told once.
-    fn answered(&mut self, tx_id: &TxId) -> Option<Duration> {
+    fn answered(&mut self, tx_id: &TxId) -> Option<Moment> {
         let at = self.sent.iter().position(|(sent, _)| sent == tx_id)?;
         self.sent.remove(at).map(|(_, sent)| sent)
     }
@@ -132,7 +133,7 @@ impl Path {
     }
 
     /// When the next ping is due.
-    pub(super) fn next_ping(&self) -> Option<Duration> {
+    pub(super) fn next_ping(&self) -> Option<Moment> {
         let due = |(to, pings): (&NodePublic, &Pings)| {
             way(self.peers.get(to)?, &self.relays, self.home)?;
             pings.due()
@@ -159,7 +160,7 @@ impl Path {
                 let sent = disco.pinged.get_mut(src).and_then(|pings| pings.answered(&tx_id));
                 let Some(sent) = sent else { return };
                 peer.heard_at(region);
-                wireguard.peer_answers(src.as_bytes(), now.saturating_sub(sent), *now);
+                wireguard.peer_answers(src.as_bytes(), *now - sent, *now);
             }
             _ => {}
         }
@@ -167,7 +168,7 @@ impl Path {
 }
 
 /// Whether an initiation to a peer that never had a session awaits its answer.
-fn is_first_handshake(wireguard: &Device, peer: &NodePublic, now: Duration) -> bool {
+fn is_first_handshake(wireguard: &Device, peer: &NodePublic, now: Moment) -> bool {
     let status = wireguard.status(peer.as_bytes(), now);
     status.is_some_and(|status| status.awaits_answer && status.last_handshake.is_none())
 }

@@ -20,6 +20,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use dayfly_platform::time::Moment;
 use dayfly_wire::control::Timestamp;
 use dayfly_wire::key::{DiscoPrivate, NodePrivate, NodePublic};
 use dayfly_wire::tsmp::RejectReason;
@@ -97,7 +98,7 @@ impl Tunnel {
         node_key: NodePrivate,
         disco: DiscoPrivate,
         epoch: Duration,
-        now: Duration,
+        now: Moment,
         mut rng: Rng,
     ) -> Self {
         let stack = Netstack::new(rng.next_u64(), now);
@@ -124,7 +125,7 @@ impl Tunnel {
     }
 
     /// Takes over what `map` says, at the server's time `control_time`.
-    pub(crate) fn update(&mut self, map: &NetMap, control_time: Timestamp, now: Duration) {
+    pub(crate) fn update(&mut self, map: &NetMap, control_time: Timestamp, now: Moment) {
         self.path.now = now;
         if let Some(node) = map.self_node() {
             self.stack.set_addresses(node.addresses());
@@ -158,7 +159,7 @@ impl Tunnel {
     }
 
     /// Goes on under another node key: all WireGuard sessions and relay connections begin anew.
-    pub(crate) fn set_node_key(&mut self, key: NodePrivate, now: Duration) {
+    pub(crate) fn set_node_key(&mut self, key: NodePrivate, now: Moment) {
         self.path.now = now;
         self.path.wireguard = Device::new(Zeroizing::new(*key.as_bytes()), self.epoch);
         for peer in self.path.peers.keys() {
@@ -209,7 +210,7 @@ impl Tunnel {
     }
 
     /// Puts a region to use.
-    pub(crate) fn open_relay(&mut self, region: u32, now: Duration) {
+    pub(crate) fn open_relay(&mut self, region: u32, now: Moment) {
         self.path.now = now;
         if self.path.relays.open(region, now) {
             self.path.note(TunnelEvent::Dial(region));
@@ -217,7 +218,7 @@ impl Tunnel {
     }
 
     /// Finds out soon which relay connections are dead.
-    pub(crate) fn probe_relays(&mut self, now: Duration) {
+    pub(crate) fn probe_relays(&mut self, now: Moment) {
         let Path { relays, rng, .. } = &mut self.path;
         let mut payload = [0; 8];
         rng.fill_bytes(&mut payload);
@@ -225,7 +226,7 @@ impl Tunnel {
     }
 
     /// A connection to a region's relay has been opened.
-    pub(crate) fn relay_connected(&mut self, region: u32, now: Duration) {
+    pub(crate) fn relay_connected(&mut self, region: u32, now: Moment) {
         self.path.relays.connected(region, self.node_key.clone(), now);
     }
 
@@ -241,7 +242,7 @@ impl Tunnel {
         &mut self,
         region: u32,
         bytes: &mut [u8],
-        now: Duration,
+        now: Moment,
     ) -> Result<usize, ClientError> {
         self.path.now = now;
         let mut done = 0;
@@ -268,7 +269,7 @@ impl Tunnel {
     }
 
     /// Starts WireGuard towards a peer, and puts its relay to use.
-    pub(crate) fn connect_peer(&mut self, peer: &NodePublic, now: Duration) {
+    pub(crate) fn connect_peer(&mut self, peer: &NodePublic, now: Moment) {
         self.path.now = now;
         if let Some(region) = self.path.peers.get(peer).and_then(peers::Peer::region) {
             self.open_relay(region, now);
@@ -279,7 +280,7 @@ impl Tunnel {
     }
 
     /// Whether packets for a peer can be encrypted now.
-    pub(crate) fn has_session(&self, peer: &NodePublic, now: Duration) -> bool {
+    pub(crate) fn has_session(&self, peer: &NodePublic, now: Moment) -> bool {
         self.path.wireguard.status(peer.as_bytes(), now).is_some_and(|status| status.has_session)
     }
 
@@ -287,13 +288,13 @@ impl Tunnel {
     pub(crate) fn wireguard_status(
         &self,
         peer: &NodePublic,
-        now: Duration,
+        now: Moment,
     ) -> Option<dayfly_wireguard::PeerStatus> {
         self.path.wireguard.status(peer.as_bytes(), now)
     }
 
     /// Begins to open a TCP connection. `None` where this node has no address for it, or too many connections.
-    pub(crate) fn connect_tcp(&mut self, address: IpAddr, port: u16, now: Duration) -> Option<SocketHandle> {
+    pub(crate) fn connect_tcp(&mut self, address: IpAddr, port: u16, now: Moment) -> Option<SocketHandle> {
         let random = (self.path.rng.next_u32() & 0xffff) as u16;
         let handle = self.stack.connect(SocketAddr::new(address, port), random)?;
         self.transmit(now);
@@ -321,7 +322,7 @@ impl Tunnel {
         handle: SocketHandle,
         context: &Context<'_>,
         out: &mut [u8],
-        now: Duration,
+        now: Moment,
     ) -> Poll<Result<usize, TcpFault>> {
         let read = self.stack.poll_read(handle, context, out);
         if matches!(read, Poll::Ready(Ok(1..))) && self.acks.due().is_none() {
@@ -337,7 +338,7 @@ impl Tunnel {
         handle: SocketHandle,
         context: &Context<'_>,
         bytes: &[u8],
-        now: Duration,
+        now: Moment,
     ) -> Poll<Result<usize, TcpFault>> {
         let written = self.stack.poll_write(handle, context, bytes);
         if matches!(written, Poll::Ready(Ok(1..))) {
@@ -347,25 +348,25 @@ impl Tunnel {
     }
 
     /// Tells the other side of a TCP connection that no more comes.
-    pub(crate) fn finish(&mut self, handle: SocketHandle, now: Duration) {
+    pub(crate) fn finish(&mut self, handle: SocketHandle, now: Moment) {
         self.stack.finish(handle);
         self.transmit(now);
     }
 
     /// Nobody holds a TCP connection any more.
-    pub(crate) fn release(&mut self, handle: SocketHandle, now: Duration) {
+    pub(crate) fn release(&mut self, handle: SocketHandle, now: Moment) {
         self.stack.release(handle, now);
         self.transmit(now);
     }
 
     /// Cuts all TCP connections.
-    pub(crate) fn abort(&mut self, now: Duration) {
+    pub(crate) fn abort(&mut self, now: Moment) {
         self.stack.abort();
         self.transmit(now);
     }
 
     /// Sends what the TCP stack and WireGuard have to send.
-    pub(crate) fn transmit(&mut self, now: Duration) {
+    pub(crate) fn transmit(&mut self, now: Moment) {
         self.path.now = now;
         self.acks.sent();
         self.stack.transmit(now, &mut self.path);
@@ -373,7 +374,7 @@ impl Tunnel {
     }
 
     /// When [`Tunnel::handle_timeout`] is to be called.
-    pub(crate) fn poll_timeout(&mut self, now: Duration) -> Option<Duration> {
+    pub(crate) fn poll_timeout(&mut self, now: Moment) -> Option<Moment> {
         let stack = match self.acks.due() {
             // While relays are busy the stack waits for them, not for a time.
             _ if self.path.relays.is_busy(now) => None,
@@ -388,7 +389,7 @@ impl Tunnel {
     }
 
     /// Does what is due.
-    pub(crate) fn handle_timeout(&mut self, now: Duration) {
+    pub(crate) fn handle_timeout(&mut self, now: Moment) {
         self.path.now = now;
         let expired = self.path.peers.expire(now);
         if !expired.is_empty() {

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use dayfly_platform::time::Moment;
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{self, Checksum, ChecksumCapabilities, DeviceCapabilities, Medium};
 use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer, State};
@@ -49,7 +50,7 @@ pub(crate) struct Netstack {
     connections: Vec<Connection>,
     addresses: Vec<IpAddr>,
     /// When the stack was last told the time.
-    told: Duration,
+    told: Moment,
     /// How much its clock is behind: see [`LONGEST_STEP`].
     behind: Duration,
 }
@@ -73,7 +74,7 @@ struct Connection {
     /// It was not over when the stack was last let do what is due.
     lives: bool,
     /// Nobody holds it any more; it is cut at this time.
-    linger_until: Option<Duration>,
+    linger_until: Option<Moment>,
 }
 
 /// Gives the stack one packet, and takes what it sends.
@@ -149,12 +150,12 @@ impl Link for NoLink {
 
 impl Netstack {
     /// A stack without addresses. `seed` makes its sequence numbers unpredictable.
-    pub(crate) fn new(seed: u64, now: Duration) -> Self {
+    pub(crate) fn new(seed: u64, now: Moment) -> Self {
         let mut config = Config::new(HardwareAddress::Ip);
         config.random_seed = seed;
         let mut device = Device { packet: None, link: &mut NoLink };
         Self {
-            interface: Interface::new(config, &mut device, instant(now)),
+            interface: Interface::new(config, &mut device, instant(now.since_start())),
             sockets: SocketSet::new(Vec::new()),
             connections: Vec::new(),
             addresses: Vec::new(),
@@ -194,10 +195,10 @@ impl Netstack {
     }
 
     /// The time on the stack's clock.
-    fn instant(&mut self, now: Duration) -> Instant {
-        self.behind += now.saturating_sub(self.told).saturating_sub(LONGEST_STEP);
+    fn instant(&mut self, now: Moment) -> Instant {
+        self.behind += (now - self.told).saturating_sub(LONGEST_STEP);
         self.told = self.told.max(now);
-        instant(now.saturating_sub(self.behind))
+        instant(now.since_start().saturating_sub(self.behind))
     }
 
     /// Whether this is one of this node's addresses.
@@ -269,14 +270,14 @@ impl Netstack {
     }
 
     /// Gives the stack a packet that has come in. What it answers goes to `link`.
-    pub(crate) fn receive(&mut self, packet: &[u8], now: Duration, link: &mut impl Link) {
+    pub(crate) fn receive(&mut self, packet: &[u8], now: Moment, link: &mut impl Link) {
         let now = self.instant(now);
         let mut device = Device { packet: Some(packet), link };
         let _ = self.interface.poll_ingress_single(now, &mut device, &mut self.sockets);
     }
 
     /// Lets the stack send what it has to: data, acknowledgements, retransmissions.
-    pub(crate) fn transmit(&mut self, now: Duration, link: &mut impl Link) {
+    pub(crate) fn transmit(&mut self, now: Moment, link: &mut impl Link) {
         self.bury(now);
         let now = self.instant(now);
         let mut device = Device { packet: None, link };
@@ -306,17 +307,19 @@ impl Netstack {
     }
 
     /// When [`Netstack::transmit`] is due.
-    pub(crate) fn poll_timeout(&mut self, now: Duration) -> Option<Duration> {
+    pub(crate) fn poll_timeout(&mut self, now: Moment) -> Option<Moment> {
         let at = self.instant(now);
         let next = self.interface.poll_at(at, &self.sockets);
-        let next =
-            next.map(|at| Duration::from_micros(u64::try_from(at.total_micros()).unwrap_or(0)) + self.behind);
+        let next = next.map(|at| {
+            let on_stack = Duration::from_micros(u64::try_from(at.total_micros()).unwrap_or(0));
+            Moment::from_start(on_stack) + self.behind
+        });
         let linger = self.connections.iter().filter_map(|connection| connection.linger_until).min();
         next.into_iter().chain(linger).min()
     }
 
     /// Removes connections that are over and that nobody holds.
-    fn bury(&mut self, now: Duration) {
+    fn bury(&mut self, now: Moment) {
         let Self { connections, sockets, .. } = self;
         connections.retain_mut(|connection| {
             let socket = sockets.get_mut::<Socket<'_>>(connection.handle);
@@ -417,7 +420,7 @@ impl Netstack {
     }
 
     /// Nobody holds the connection any more: it ends by itself, or is cut after a while.
-    pub(crate) fn release(&mut self, handle: SocketHandle, now: Duration) {
+    pub(crate) fn release(&mut self, handle: SocketHandle, now: Moment) {
         self.sockets.get_mut::<Socket<'_>>(handle).close();
         if let Some(connection) = self.connection(handle) {
             connection.linger_until = Some(now + LINGER);
@@ -462,6 +465,6 @@ impl Netstack {
     }
 }
 
-fn instant(now: Duration) -> Instant {
-    Instant::from_micros(i64::try_from(now.as_micros()).unwrap_or(i64::MAX))
+fn instant(time: Duration) -> Instant {
+    Instant::from_micros(i64::try_from(time.as_micros()).unwrap_or(i64::MAX))
 }

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::time::Duration;
 
+use dayfly_platform::time::Moment;
 use dayfly_wire::key::NodePublic;
 use dayfly_wire::tsmp;
 use dayfly_wireguard::{DATA_OFFSET, Device, Event as WireGuardEvent, SealError, is_initiation, sealed_len};
@@ -26,7 +26,7 @@ pub(super) struct Path {
     /// Where packets are made and sealed.
     pub(super) scratch: Vec<u8>,
     pub(super) rng: Rng,
-    pub(super) now: Duration,
+    pub(super) now: Moment,
 }
 
 impl Path {

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::time::Duration;
 
+use dayfly_platform::time::Moment;
 use dayfly_wire::control::Timestamp;
 use dayfly_wire::key::{DiscoPrivate, DiscoPublic, NodePublic};
 use dayfly_wire::nacl::SharedKey;
@@ -18,7 +18,7 @@ pub(crate) struct Peers {
     by_key: HashMap<NodePublic, Peer>,
     routes: Routes,
     /// When the next key expires.
-    next_expiry: Option<Duration>,
+    next_expiry: Option<Moment>,
 }
 
 /// One peer.
@@ -34,9 +34,9 @@ pub(crate) struct Peer {
     /// Region at which it was heard last.
     heard: Option<u32>,
     /// When a relay said that it is not there, if it was not heard since.
-    pub(crate) gone: Option<Duration>,
+    pub(crate) gone: Option<Moment>,
     /// When its key expires.
-    expires: Option<Duration>,
+    expires: Option<Moment>,
 }
 
 impl fmt::Debug for Peer {
@@ -56,7 +56,7 @@ pub(crate) struct Difference {
 
 impl Peers {
     /// Takes over the peers of `map`, at the server's time `control_time`, which is `now` on the tunnel's clock.
-    pub(crate) fn update(&mut self, map: &NetMap, control_time: Timestamp, now: Duration) -> Difference {
+    pub(crate) fn update(&mut self, map: &NetMap, control_time: Timestamp, now: Moment) -> Difference {
         let mut difference = Difference::default();
         let mut old = std::mem::take(&mut self.by_key);
         self.routes = Routes::new(map, control_time);
@@ -81,7 +81,7 @@ impl Peers {
                 entry.home = peer.home_region();
                 entry.gone = None;
             }
-            entry.expires = peer.expires_in(control_time).map(|left| now.saturating_add(left));
+            entry.expires = peer.expires_in(control_time).map(|left| now + left);
             self.by_key.insert(key, entry);
         }
         self.next_expiry = self.by_key.values().filter_map(|peer| peer.expires).min();
@@ -90,12 +90,12 @@ impl Peers {
     }
 
     /// When [`Peers::expire`] is due.
-    pub(crate) fn next_expiry(&self) -> Option<Duration> {
+    pub(crate) fn next_expiry(&self) -> Option<Moment> {
         self.next_expiry
     }
 
     /// Removes the peers whose key has expired since the map came, and tells which they are.
-    pub(crate) fn expire(&mut self, now: Duration) -> Vec<NodePublic> {
+    pub(crate) fn expire(&mut self, now: Moment) -> Vec<NodePublic> {
         if self.next_expiry.is_none_or(|at| at > now) {
             return Vec::new();
         }
@@ -152,7 +152,7 @@ impl Peer {
     }
 
     /// The relay of this region says that it is not connected there.
-    pub(crate) fn gone_from(&mut self, region: u32, now: Duration) {
+    pub(crate) fn gone_from(&mut self, region: u32, now: Moment) {
         if self.heard == Some(region) {
             self.heard = None;
         }

@@ -5,6 +5,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use dayfly_platform::time::Moment;
 use dayfly_sorted::SortedMap;
 use dayfly_wire::key::{NodePrivate, NodePublic};
 use dayfly_wireguard::is_initiation;
@@ -38,7 +39,7 @@ pub(crate) struct Link {
     /// Packets that wait for the connection.
     waiting: VecDeque<(NodePublic, Vec<u8>)>,
     waiting_bytes: usize,
-    last_used: Duration,
+    last_used: Moment,
     /// Wakes whoever writes to the connection.
     writer: Option<Waker>,
     /// Why the last attempt to connect failed, until one succeeds.
@@ -48,7 +49,7 @@ pub(crate) struct Link {
     /// The connection was found to be dead.
     dead: Option<ClientError>,
     /// Since when more than [`BUSY`] bytes wait and none of them is taken.
-    stuck: Option<Duration>,
+    stuck: Option<Moment>,
     /// The relay has said that it restarts.
     restarting: bool,
 }
@@ -93,7 +94,7 @@ impl Link {
     }
 
     /// Some of what waits has been written.
-    pub(crate) fn note_written(&mut self, now: Duration) {
+    pub(crate) fn note_written(&mut self, now: Moment) {
         self.stuck = self.is_full().then_some(now);
     }
 
@@ -103,7 +104,7 @@ impl Link {
     }
 
     /// When it does no longer count that much waits: the relay takes nothing.
-    fn stalls_at(&self) -> Option<Duration> {
+    fn stalls_at(&self) -> Option<Moment> {
         self.stuck.filter(|_| self.is_full()).map(|since| since + STALL)
     }
 
@@ -141,7 +142,7 @@ impl Relays {
     /// or is dropped as on any network.
     ///
     /// Whether the region was not in use before: it is to be connected then.
-    pub(crate) fn send(&mut self, region: u32, dst: &NodePublic, data: &[u8], now: Duration) -> bool {
+    pub(crate) fn send(&mut self, region: u32, dst: &NodePublic, data: &[u8], now: Moment) -> bool {
         let new = self.open(region, now);
         let Some(link) = self.links.get_mut(&region) else { return new };
         if link.stalls_at().is_some_and(|at| at <= now) {
@@ -167,7 +168,7 @@ impl Relays {
     }
 
     /// Marks a region as in use. Whether it was not.
-    pub(crate) fn open(&mut self, region: u32, now: Duration) -> bool {
+    pub(crate) fn open(&mut self, region: u32, now: Moment) -> bool {
         let mut new = false;
         let link = self.links.get_or_insert_with(region, || {
             new = true;
@@ -178,7 +179,7 @@ impl Relays {
     }
 
     /// A connection to the region has been opened: begin to greet.
-    pub(crate) fn connected(&mut self, region: u32, key: NodePrivate, now: Duration) {
+    pub(crate) fn connected(&mut self, region: u32, key: NodePrivate, now: Moment) {
         if let Some(link) = self.links.get_mut(&region) {
             link.client = Some(derp::Client::new(key, now));
             link.dead = None;
@@ -251,7 +252,7 @@ impl Relays {
     }
 
     /// Asks all relays for a sign of life.
-    pub(crate) fn probe(&mut self, payload: [u8; 8], now: Duration) {
+    pub(crate) fn probe(&mut self, payload: [u8; 8], now: Moment) {
         for link in self.links.values_mut() {
             if let Some(client) = &mut link.client {
                 client.probe(payload, now);
@@ -261,7 +262,7 @@ impl Relays {
     }
 
     /// Asks the relay of a region for a sign of life, unless there was one a moment ago.
-    pub(crate) fn probe_silent(&mut self, region: u32, payload: [u8; 8], now: Duration) {
+    pub(crate) fn probe_silent(&mut self, region: u32, payload: [u8; 8], now: Moment) {
         if let Some(link) = self.links.get_mut(&region)
             && let Some(client) = &mut link.client
             && client.heard() + QUIET <= now
@@ -282,12 +283,12 @@ impl Relays {
     }
 
     /// Whether so much waits to be written that no more should be made.
-    pub(crate) fn is_busy(&self, now: Duration) -> bool {
+    pub(crate) fn is_busy(&self, now: Moment) -> bool {
         self.links.values().any(|link| link.stalls_at().is_some_and(|at| at > now))
     }
 
     /// The next point in time at which something is due.
-    pub(crate) fn poll_timeout(&self, home: Option<u32>, now: Duration) -> Option<Duration> {
+    pub(crate) fn poll_timeout(&self, home: Option<u32>, now: Moment) -> Option<Moment> {
         let of_link = |(region, link): (&u32, &Link)| {
             let idle = (Some(*region) != home).then_some(link.last_used + IDLE);
             let client = link.client.as_ref().and_then(derp::Client::poll_timeout);
@@ -298,7 +299,7 @@ impl Relays {
     }
 
     /// Does what is due: finds dead connections, and the regions that were idle for long, which it returns.
-    pub(crate) fn handle_timeout(&mut self, home: Option<u32>, now: Duration) -> Vec<u32> {
+    pub(crate) fn handle_timeout(&mut self, home: Option<u32>, now: Moment) -> Vec<u32> {
         for link in self.links.values_mut() {
             if let Some(client) = &mut link.client
                 && let Err(error) = client.handle_timeout(now)
@@ -323,7 +324,7 @@ mod tests {
     fn of_initiations_to_one_peer_only_the_last_waits_for_a_connection() {
         let peer = |byte| NodePublic::from_bytes([byte; 32]);
         let mut relays = Relays::default();
-        let mut send = |to, data: &[u8]| relays.send(1, &peer(to), data, Duration::ZERO);
+        let mut send = |to, data: &[u8]| relays.send(1, &peer(to), data, Moment::START);
         send(1, &[1, 0, 0, 0, 10]);
         send(1, &[2, 0, 0, 0, 11]);
         send(2, &[1, 0, 0, 0, 12]);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use dayfly_moment::Moment;
+
 use super::support::Side::{A, B};
 use super::support::*;
 use crate::constants::*;
@@ -14,7 +16,7 @@ fn answers(pair: &mut Pair, round_trip: Duration) {
 }
 
 /// A pair whose A has sent its first initiation, which is lost.
-fn begun() -> (Pair, Duration) {
+fn begun() -> (Pair, Moment) {
     let mut pair = Pair::new();
     pair.connect(A);
     pair.transmit(A);
@@ -22,7 +24,7 @@ fn begun() -> (Pair, Duration) {
     (pair, began)
 }
 
-fn retry(pair: &Pair) -> Duration {
+fn retry(pair: &Pair) -> Moment {
     pair.a.poll_timeout().unwrap()
 }
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::network::{Network, Ours, Weather};
-use super::support::{config, private_key, secs};
+use super::support::{config, moment, private_key, secs};
 use crate::{Device, Event, Key};
 
 fn public(seed: u8) -> Key {
@@ -13,7 +13,7 @@ fn public(seed: u8) -> Key {
 fn network(seed: u64) -> Network<Ours, Ours> {
     let a = Ours::new(0xa1, public(0xb2), seed);
     let b = Ours::new(0xb2, public(0xa1), seed ^ 0x55);
-    Network::new(a, b, secs(seed % 100_000), seed)
+    Network::new(a, b, moment(seed % 100_000), seed)
 }
 
 #[test]

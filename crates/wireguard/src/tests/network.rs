@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use dayfly_moment::Moment;
+
 use super::support::{EPOCH, TestRng, config, id_of, ipv4, millis, private_key, secs};
 use crate::{DATA_OFFSET, Device, Event, Key, ReceiveError, Received, SealError, sealed_len};
 
 /// One implementation of WireGuard with one peer.
 pub(super) trait Node {
-    fn send(&mut self, packet: &[u8], now: Duration);
-    fn receive(&mut self, datagram: &[u8], now: Duration);
-    fn timeout(&self) -> Option<Duration>;
-    fn handle_timeout(&mut self, now: Duration);
+    fn send(&mut self, packet: &[u8], now: Moment);
+    fn receive(&mut self, datagram: &[u8], now: Moment);
+    fn timeout(&self) -> Option<Moment>;
+    fn handle_timeout(&mut self, now: Moment);
     /// Takes the datagrams that wait to be sent.
     fn outgoing(&mut self) -> Vec<Vec<u8>>;
     /// Takes the packets that were received.
@@ -48,7 +50,7 @@ impl Ours {
 }
 
 impl Node for Ours {
-    fn send(&mut self, packet: &[u8], now: Duration) {
+    fn send(&mut self, packet: &[u8], now: Moment) {
         let mut buffer = vec![0; sealed_len(packet.len())];
         buffer[DATA_OFFSET..][..packet.len()].copy_from_slice(packet);
         match self.device.seal(&self.peer, &mut buffer, packet.len(), now) {
@@ -59,7 +61,7 @@ impl Node for Ours {
         self.take();
     }
 
-    fn receive(&mut self, datagram: &[u8], now: Duration) {
+    fn receive(&mut self, datagram: &[u8], now: Moment) {
         let mut datagram = datagram.to_vec();
         match self.device.handle(&self.peer, &mut datagram, now, &mut self.rng) {
             Ok(Received::Packet { peer, packet }) => {
@@ -80,11 +82,11 @@ impl Node for Ours {
         self.take();
     }
 
-    fn timeout(&self) -> Option<Duration> {
+    fn timeout(&self) -> Option<Moment> {
         self.device.poll_timeout()
     }
 
-    fn handle_timeout(&mut self, now: Duration) {
+    fn handle_timeout(&mut self, now: Moment) {
         self.device.handle_timeout(now, &mut self.rng);
         assert!(self.timeout().is_none_or(|next| next > now), "a timeout that is never over");
         self.take();
@@ -117,11 +119,11 @@ const LATENCY: u64 = 25;
 pub(super) struct Network<A, B> {
     pub(super) a: A,
     pub(super) b: B,
-    pub(super) now: Duration,
+    pub(super) now: Moment,
     pub(super) rng: TestRng,
     pub(super) weather: Weather,
     /// By the time of arrival, and in the order of sending.
-    flying: BTreeMap<(Duration, u64), (bool, Vec<u8>)>,
+    flying: BTreeMap<(Moment, u64), (bool, Vec<u8>)>,
     sent: u64,
     /// Packets that were given to each node to send, by their number.
     pub(super) packets: [BTreeMap<u64, Vec<u8>>; 2],
@@ -132,7 +134,7 @@ pub(super) struct Network<A, B> {
 }
 
 impl<A: Node, B: Node> Network<A, B> {
-    pub(super) fn new(a: A, b: B, start: Duration, seed: u64) -> Self {
+    pub(super) fn new(a: A, b: B, start: Moment, seed: u64) -> Self {
         let (flying, packets, arrived, types) = Default::default();
         let (rng, weather) = (TestRng(seed), CALM);
         Self { a, b, now: start, rng, weather, flying, sent: 0, packets, arrived, types }

@@ -8,11 +8,12 @@ use boringtun::noise::errors::WireGuardError;
 use boringtun::noise::rate_limiter::RateLimiter;
 use boringtun::noise::{Tunn, TunnResult};
 use boringtun::x25519::{PublicKey, StaticSecret};
+use dayfly_moment::Moment;
 use mock_instant::MockClock;
 use proptest::prelude::*;
 
 use super::network::{Network, Node, Ours, Weather};
-use super::support::{millis, secs};
+use super::support::{millis, moment, secs};
 use crate::Key;
 
 const OURS: u8 = 0xa1;
@@ -28,14 +29,14 @@ fn public(seed: u8) -> Key {
 /// boringtun. It asserts that nothing that we send is taken for forged.
 struct Oracle {
     tunnel: Tunn,
-    next_tick: Duration,
+    next_tick: Moment,
     outgoing: Vec<Vec<u8>>,
     delivered: Vec<Vec<u8>>,
 }
 
 impl Oracle {
-    fn new(start: Duration, index: u32, psk: Option<[u8; 32]>, limiter: Option<Arc<RateLimiter>>) -> Self {
-        MockClock::set_time(start);
+    fn new(start: Moment, index: u32, psk: Option<[u8; 32]>, limiter: Option<Arc<RateLimiter>>) -> Self {
+        MockClock::set_time(start.since_start());
         let private = StaticSecret::from([THEIRS; 32]);
         let tunnel = Tunn::new(private, PublicKey::from(public(OURS)), psk, None, index & 0xff_ffff, limiter);
         Self { tunnel, next_tick: start, outgoing: Vec::new(), delivered: Vec::new() }
@@ -69,15 +70,15 @@ impl Oracle {
 }
 
 impl Node for Oracle {
-    fn send(&mut self, packet: &[u8], now: Duration) {
-        MockClock::set_time(now);
+    fn send(&mut self, packet: &[u8], now: Moment) {
+        MockClock::set_time(now.since_start());
         let mut buffer = vec![0; 2048];
         let result = self.tunnel.encapsulate(packet, &mut buffer);
         Self::take(result, &mut self.outgoing, &mut self.delivered);
     }
 
-    fn receive(&mut self, datagram: &[u8], now: Duration) {
-        MockClock::set_time(now);
+    fn receive(&mut self, datagram: &[u8], now: Moment) {
+        MockClock::set_time(now.since_start());
         let mut buffer = vec![0; 2048];
         let result = self.tunnel.decapsulate(Some(SOURCE), datagram, &mut buffer);
         Self::take(result, &mut self.outgoing, &mut self.delivered);
@@ -90,12 +91,12 @@ impl Node for Oracle {
         }
     }
 
-    fn timeout(&self) -> Option<Duration> {
+    fn timeout(&self) -> Option<Moment> {
         Some(self.next_tick)
     }
 
-    fn handle_timeout(&mut self, now: Duration) {
-        MockClock::set_time(now);
+    fn handle_timeout(&mut self, now: Moment) {
+        MockClock::set_time(now.since_start());
         let mut buffer = vec![0; 2048];
         Self::take(self.tunnel.update_timers(&mut buffer), &mut self.outgoing, &mut self.delivered);
         self.next_tick = now + TICK;
@@ -111,7 +112,7 @@ impl Node for Oracle {
 }
 
 fn network(seed: u64, limiter: Option<Arc<RateLimiter>>) -> Network<Ours, Oracle> {
-    let start = secs(1000 + seed % 1000);
+    let start = moment(1000 + seed % 1000);
     let ours = Ours::new(OURS, public(THEIRS), seed);
     Network::new(ours, Oracle::new(start, seed as u32, None, limiter), start, seed)
 }
@@ -221,7 +222,7 @@ impl Network<Ours, Oracle> {
 
 #[test]
 fn preshared_keys_agree_with_its() {
-    let start = secs(1000);
+    let start = moment(1000);
     for (theirs, agree) in [([7; 32], true), ([8; 32], false)] {
         let mut ours = Ours::new(OURS, public(THEIRS), 6);
         ours.device.add_peer(crate::PeerConfig {

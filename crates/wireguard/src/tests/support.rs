@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use dayfly_moment::Moment;
 use rand_core::{TryCryptoRng, TryRng};
 use zeroize::Zeroizing;
 
@@ -60,6 +61,11 @@ pub(super) fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// The moment at which the tests' clock has run for so many seconds.
+pub(super) fn moment(seconds: u64) -> Moment {
+    Moment::from_start(secs(seconds))
+}
+
 pub(super) fn millis(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
@@ -89,7 +95,7 @@ pub(crate) fn id_of(packet: &[u8]) -> u64 {
 pub(crate) struct Pair {
     pub(crate) a: Device,
     pub(crate) b: Device,
-    pub(crate) now: Duration,
+    pub(crate) now: Moment,
     pub(crate) rng: TestRng,
 }
 
@@ -126,7 +132,7 @@ impl Pair {
         let mut b = Device::new(private_key(0xb2), EPOCH);
         a.add_peer(config(b.public_key()));
         b.add_peer(config(a.public_key()));
-        Self { a, b, now: secs(1000), rng: TestRng(7) }
+        Self { a, b, now: moment(1000), rng: TestRng(7) }
     }
 
     /// A pair with a session that A began.
@@ -153,7 +159,7 @@ impl Pair {
         }
     }
 
-    fn parts(&mut self, side: Side) -> (&mut Device, Duration, &mut TestRng) {
+    fn parts(&mut self, side: Side) -> (&mut Device, Moment, &mut TestRng) {
         let device = match side {
             A => &mut self.a,
             B => &mut self.b,
@@ -250,7 +256,7 @@ impl Pair {
     }
 
     /// Moves the clock to `at` by way of all timeouts, and tells what was sent when by whom. Nothing is carried.
-    pub(crate) fn run_until(&mut self, at: Duration) -> Vec<(Duration, Side, Vec<u8>)> {
+    pub(crate) fn run_until(&mut self, at: Moment) -> Vec<(Moment, Side, Vec<u8>)> {
         let mut sent = Vec::new();
         loop {
             let next = [self.a.poll_timeout(), self.b.poll_timeout()].into_iter().flatten().min();

@@ -90,7 +90,7 @@ fn a_session_is_over_after_180_s() {
     let born = pair.now;
     let early = pair.seal(B, &ipv4(1, 40)).unwrap();
     let late = pair.seal(B, &ipv4(2, 40)).unwrap();
-    pair.now = born + REJECT_AFTER_TIME - millis(1);
+    pair.now = born + (REJECT_AFTER_TIME - millis(1));
     assert_eq!(pair.receive(A, &early), Ok(Got::Packet(ipv4(1, 40))));
     assert!(pair.seal(A, &ipv4(3, 40)).is_ok());
     // Refused by the clock, whether or not the timeout was handled.

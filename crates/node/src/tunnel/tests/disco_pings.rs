@@ -1,5 +1,6 @@
 //! How a tunnel finds out by pings that a peer would answer, before it ever had a session with it.
 
+use dayfly_platform::time::Moment;
 use dayfly_wire::control::Node;
 use dayfly_wire::disco::{Envelope, Message, TxId};
 use dayfly_wire::key::{DiscoPublic, NodePublic};
@@ -34,7 +35,7 @@ fn until_session(world: &mut World) {
 }
 
 /// When the first side sent packets of this kind.
-fn times(world: &World, kind: u8) -> Vec<Duration> {
+fn times(world: &World, kind: u8) -> Vec<Moment> {
     world.log.iter().filter(|(_, from, sent)| (*from, *sent) == (0, kind)).map(|(at, ..)| *at).collect()
 }
 
@@ -77,7 +78,7 @@ fn receive_pong(world: &mut World, tx_id: TxId, src: NodePublic, key: &DiscoPriv
 }
 
 /// When WireGuard has something to do.
-fn retry(world: &World) -> Duration {
+fn retry(world: &World) -> Moment {
     world.sides[0].tunnel.path.wireguard.poll_timeout().unwrap()
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Buf as _;
 use dayfly_platform::random::SystemRng;
+use dayfly_platform::time::Moment;
 use dayfly_wire::control::{FilterRule, IpPrefix, MapResponse, NetPortRange, Node, PortRange, Timestamp};
 use dayfly_wire::derp::{self, Decoded, Frame, PeerGoneReason, Receiver, ServerInfo};
 use dayfly_wire::disco;
@@ -40,17 +41,17 @@ pub(super) struct Side {
 pub(super) struct World {
     pub(super) sides: [Side; 2],
     pub(super) server: NodePrivate,
-    pub(super) now: Duration,
+    pub(super) now: Moment,
     /// Of so many packets one is lost; 0 loses none.
     pub(super) lose_one_in: u64,
     pub(super) seed: u64,
     pub(super) relayed: usize,
     /// When each packet was sent, from which side, and its first byte: the type of WireGuard's, [`DISCO`] of disco's.
-    pub(super) log: Vec<(Duration, usize, u8)>,
+    pub(super) log: Vec<(Moment, usize, u8)>,
     /// How long a packet takes from side to side.
     pub(super) one_way: Duration,
     /// Packets on their way: when they arrive at which side, as the relay's frames.
-    transit: VecDeque<(Duration, usize, Vec<u8>)>,
+    transit: VecDeque<(Moment, usize, Vec<u8>)>,
 }
 
 pub(super) fn address(side: usize) -> IpAddr {
@@ -97,7 +98,7 @@ pub(super) fn tunnel(
     key: &NodePrivate,
     disco: &DiscoPrivate,
     filter: Vec<FilterRule>,
-    now: Duration,
+    now: Moment,
 ) -> Tunnel {
     let epoch = Duration::from_secs(1_700_000_000);
     let mut tunnel = Tunnel::new(key.clone(), disco.clone(), epoch, now, Box::new(SystemRng));
@@ -128,7 +129,7 @@ pub(super) fn map_of(own: &Node, peers: Vec<Node>, filter: Vec<FilterRule>) -> N
 impl World {
     /// Two sides that know each other; the second one lets in what `filter` says.
     pub(super) fn new(filter: Vec<FilterRule>) -> Self {
-        let now = Duration::from_secs(1000);
+        let now = Moment::from_start(Duration::from_secs(1000));
         let made =
             [0, 1].map(|_| (NodePrivate::generate(&mut SystemRng), DiscoPrivate::generate(&mut SystemRng)));
         let nodes: Vec<Node> =
@@ -279,7 +280,7 @@ impl World {
     }
 
     /// Lets time pass up to the next thing that is due, at most until `end`.
-    pub(super) fn sleep(&mut self, end: Duration) {
+    pub(super) fn sleep(&mut self, end: Moment) {
         let now = self.now;
         let timers = self.sides.iter_mut().filter_map(|side| side.tunnel.poll_timeout(now));
         let due = timers.chain(self.transit.front().map(|(at, ..)| *at)).min();
