@@ -76,6 +76,9 @@ export async function serve({ config = null, port = 0 } = {}) {
     setConfig: (next) => (state.config = next),
     /** Serve a file with one byte more, as somebody who got at the server would. */
     tamper: (name) => (state.tampered = name),
-    close: () => new Promise((resolve) => (server.closeAllConnections(), server.close(resolve))),
+    close: () => {
+      server.closeAllConnections();
+      return new Promise((resolve) => server.close(resolve));
+    },
   };
 }

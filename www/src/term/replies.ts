@@ -41,5 +41,5 @@ export function mayBeSent(text: string): boolean {
     return CSI.some((form) => form.test(rest));
   }
   // Alt with a character beyond the basic plane is one character in two units.
-  return text.length === 3 && text.codePointAt(1)! > 0xffff;
+  return text.length === 3 && (text.codePointAt(1) ?? 0) > 0xffff;
 }

@@ -16,6 +16,7 @@ interface Page {
 }
 
 export let page: Page;
+// biome-ignore lint/suspicious/noExplicitAny: browser.mjs is plain JavaScript, and what it returns is the page's.
 export let browser: any;
 let visit = 0;
 

@@ -5,8 +5,7 @@ import { another, browser, CONTROL, open, see, shell, text, type } from "./fixtu
 
 const state = () => browser.run("return document.body.dataset.state");
 const filter = () => browser.run("return document.activeElement.id === 'filter' && document.activeElement.value");
-const panes = (of: string) =>
-  browser.run("return document.querySelectorAll(`.pane[data-state=${arguments[0]}]`).length", of);
+const panes = (of: string) => browser.run(`return document.querySelectorAll(".pane[data-state=${of}]").length`);
 
 test("a shell that ends takes nobody away from the list", async () => {
   await shell("web-1");
