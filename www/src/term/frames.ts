@@ -1,5 +1,5 @@
 /**
- * When xterm.js draws: see `build.mjs`.
+ * When xterm.js draws: see `xterm/`.
  *
  * Drawing costs the same for one new line as for a screenful, and more than receiving and parsing either. Where output
  * floods the screen faster than anybody reads, it is drawn a few times a second, and the rest of the time is the shell's.

@@ -1,5 +1,5 @@
 /**
- * What xterm.js gets when it asks for a `<style>` element: see `build.mjs`.
+ * What xterm.js gets when it asks for a `<style>` element: see `xterm/`.
  *
  * An element that draws nothing, whose text becomes a constructed style sheet of the document. A policy of
  * `style-src 'self'` refuses rules in markup and allows these, because only a script that already runs can make them.
