@@ -1,6 +1,6 @@
 //! `ConnectOptions` of `www/src/dayfly.ts`: what the page asks for, checked.
 
-use dayfly_node::NodeOptions;
+use dayfly_node::{NodeKeys, NodeOptions};
 use dayfly_wire::control::Hostinfo;
 use js_sys::Object;
 use wasm_bindgen::JsValue;
@@ -37,11 +37,9 @@ pub(super) fn read(given: &JsValue) -> Result<Options, Problem> {
         RelayUrls::parse(relays.iter().map(|(region, url)| (region.as_str(), url.as_str())), &control)
             .map_err(|error| bad("The way to a relay can't be used.", error.to_string()))?;
     let node = NodeOptions {
-        control_url: control.as_str().to_owned(),
         control_key,
         auth_key: js::text(given, "authKey").map(Zeroizing::new),
-        hostinfo: hostinfo(js::text(given, "hostname")),
-        ephemeral: true,
+        ..NodeOptions::new(NodeKeys::generate(), hostinfo(js::text(given, "hostname")))
     };
     Ok(Options { node, control, relays })
 }

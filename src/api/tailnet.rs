@@ -5,11 +5,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dayfly_node::{Node, NodeEvent};
+use dayfly_node::{Node, NodeEvents};
 use dayfly_platform::task::spawn;
 use dayfly_platform::time::{Clock, timeout};
 use js_sys::{Array, Function, Promise};
-use tokio::sync::mpsc;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 
@@ -104,7 +103,7 @@ impl Tailnet {
 }
 
 /// Tells the page of a node's events until there are no more.
-async fn follow(mut events: mpsc::Receiver<NodeEvent>, listener: Rc<Listener>) {
+async fn follow(mut events: NodeEvents, listener: Rc<Listener>) {
     while let Some(event) = events.recv().await {
         let now = listener.clock.now();
         listener.update(|progress| progress.hear(event, now));

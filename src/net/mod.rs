@@ -34,14 +34,17 @@ impl PageDialer {
 }
 
 impl Dialer for PageDialer {
-    fn control_key(&self, _control_url: &str, version: u16) -> BoxFuture<Result<Vec<u8>, DialError>> {
+    fn control_url(&self) -> &str {
+        self.control.as_str()
+    }
+
+    fn control_key(&self, version: u16) -> BoxFuture<Result<Vec<u8>, DialError>> {
         let url = self.control.key(version);
         Box::pin(async move { fetch::get(&url).await })
     }
 
     fn control(
         &self,
-        _control_url: &str,
         initiation: &[u8; ts2021::INITIATION_LEN],
     ) -> BoxFuture<Result<BoxByteStream, DialError>> {
         let (url, shown) = (self.control.handshake(initiation), self.control.ts2021());

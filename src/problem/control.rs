@@ -37,7 +37,10 @@ pub fn of_control(error: &ControlError) -> Problem {
             seen,
             "Check the address, and the control key if one is set. Something between may answer in its place.",
         ),
-        ControlError::TimedOut { .. } | ControlError::Lost(_) | ControlError::Watchdog => Problem::new(
+        ControlError::TimedOut { .. }
+        | ControlError::Lost(_)
+        | ControlError::Ended
+        | ControlError::Watchdog => Problem::new(
             "control",
             "The control server does not answer.",
             seen,
@@ -54,7 +57,7 @@ pub fn of_control(error: &ControlError) -> Problem {
         ControlError::RegisterAnswer(_) => {
             Problem::new("login", "The control server's answer can't be understood.", seen, REPORT)
         }
-        ControlError::KeyRefused => Problem::new(
+        ControlError::KeyRefused | ControlError::KeysNotStored(_) => Problem::new(
             "login",
             "The control server refuses this node's key.",
             seen,

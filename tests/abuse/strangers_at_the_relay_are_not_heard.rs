@@ -37,7 +37,7 @@ fn whatever_they_send() -> Result<()> {
         let port = relay.region().derp_port;
         let address =
             DerpAddress { region: 901, host: "127.0.0.1".to_owned(), port, insecure_for_tests: true };
-        let dialer = NativeDialer::new(Carrier::Upgrade, true, None)?;
+        let dialer = NativeDialer::new(tailnet.headscale.url(), Carrier::Upgrade, true, None)?;
         node.block_on(async {
             let mut stranger = Stranger::greet(dialer.derp(&address).await?).await?;
             for round in 0..ROUNDS {

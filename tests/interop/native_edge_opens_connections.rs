@@ -14,6 +14,8 @@ use dayfly_wire::key::MachinePrivate;
 use dayfly_wire::ts2021::RESPONSE_LEN;
 use tokio::io::AsyncReadExt as _;
 
+/// Nothing is asked of a control server where relays alone are dialled.
+const NO_CONTROL: &str = "http://127.0.0.1:1";
 const CARRIERS: [Carrier; 2] = [Carrier::Upgrade, Carrier::WebSocket];
 
 #[test]
@@ -23,14 +25,16 @@ fn to_headscale() -> Result<()> {
         let headscale = Headscale::start(lab, &options)?;
         let embedded = headscale.address().port();
         for carrier in CARRIERS {
-            let dialer = NativeDialer::new(carrier, false, headscale.certificate().map(AsRef::as_ref))?;
+            let url = headscale.url();
+            let trust = headscale.certificate().map(AsRef::as_ref);
+            let dialer = NativeDialer::new(url, carrier, false, trust)?;
             wait(async {
-                let body = dialer.control_key(headscale.url(), CAPABILITY_VERSION).await?;
+                let body = dialer.control_key(CAPABILITY_VERSION).await?;
                 let key = parse_control_key(&body)?;
                 let machine = MachinePrivate::generate(&mut SystemRng);
                 let (handshake, initiation) =
                     Handshake::initiate(CAPABILITY_VERSION, &machine, &key, &mut SystemRng)?;
-                let mut stream = dialer.control(headscale.url(), &initiation).await?;
+                let mut stream = dialer.control(&initiation).await?;
                 let mut response = [0; RESPONSE_LEN];
                 stream.read_exact(&mut response).await?;
                 handshake.finish(&response)?;
@@ -38,15 +42,15 @@ fn to_headscale() -> Result<()> {
             })
             .with_context(|| format!("by {carrier:?}"))?;
 
-            let stranger = NativeDialer::new(carrier, false, None)?;
-            match wait(async { Ok(stranger.control_key(headscale.url(), CAPABILITY_VERSION).await) })? {
+            let stranger = NativeDialer::new(url, carrier, false, None)?;
+            match wait(async { Ok(stranger.control_key(CAPABILITY_VERSION).await) })? {
                 Err(DialError::Unreachable { reason, .. }) => {
                     ensure!(reason.contains("certificate"), "it does not name the certificate: {reason}");
                 }
                 other => bail!("without trust: {other:?}"),
             }
-            let page = format!("{}/no-such-page", headscale.url());
-            match wait(async { Ok(dialer.control_key(&page, CAPABILITY_VERSION).await) })? {
+            let page = NativeDialer::new(&format!("{url}/no-such-page"), carrier, false, trust)?;
+            match wait(async { Ok(page.control_key(CAPABILITY_VERSION).await) })? {
                 Err(DialError::Status { status: 404, .. }) => {}
                 other => bail!("a page that is not there: {other:?}"),
             }
@@ -62,7 +66,7 @@ fn to_relays() -> Result<()> {
         let relay = Relay::start(lab, RelayOptions::default())?;
         for carrier in CARRIERS {
             for (Region { derp_port, .. }, plain) in [(derper.region(), false), (relay.region(), true)] {
-                let dialer = NativeDialer::new(carrier, plain, None)?;
+                let dialer = NativeDialer::new(NO_CONTROL, carrier, plain, None)?;
                 let opened = wait(async { greets(dialer.derp(&address(derp_port, true)).await?).await });
                 opened.with_context(|| format!("by {carrier:?}, plain: {plain}"))?;
                 dialer.cut_off(900, true);

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use dayfly_node::{Node, NodeEvent, NodeOptions, Registered, RelayState, TcpStream};
+use dayfly_node::{Node, NodeEvent, NodeKeys, NodeOptions, Registered, RelayState, TcpStream};
 use dayfly_ssh::{Session, Unattended};
 use dayfly_wire::control::Hostinfo;
 use tokio::runtime::Runtime;
@@ -80,7 +80,8 @@ pub struct NativeNode {
 impl NativeNode {
     /// Starts a node at the control server `control`, and waits for nothing.
     pub fn start(lab: &Lab, control: &str, options: NativeOptions) -> Result<Self> {
-        let dialer = NativeDialer::new(options.carrier, options.plain_relay, options.trust.as_deref())?;
+        let dialer =
+            NativeDialer::new(control, options.carrier, options.plain_relay, options.trust.as_deref())?;
         let path = lab.logs().join(format!("{}.log", options.hostname));
         let log = Dispatch::new(
             tracing_subscriber::fmt()
@@ -105,11 +106,9 @@ impl NativeNode {
             ..Hostinfo::default()
         };
         let options = NodeOptions {
-            control_url: control.to_owned(),
-            control_key: None,
             auth_key: options.auth_key.map(Into::into),
-            hostinfo,
             ephemeral: options.ephemeral,
+            ..NodeOptions::new(NodeKeys::generate(), hostinfo)
         };
         let events = Arc::new(Events::default());
         let inside = runtime.enter();

@@ -1,23 +1,23 @@
-//! How a node reaches the outside: the trait that an edge (browser or native) implements.
+//! The way out of a node: the trait that an edge (browser or native) implements.
 
 use dayfly_platform::{BoxByteStream, BoxFuture, MaybeSend, MaybeSync};
 use dayfly_wire::ts2021::INITIATION_LEN;
 
-/// Why an edge could not open a connection.
+/// Reason why an edge could not open a connection.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DialError {
     /// The address could not be understood or is of a scheme that this edge does not speak.
     #[error("{url} is not an address that can be dialled: {reason}")]
     BadAddress {
-        /// What was to be dialled.
+        /// The address that was to be dialled.
         url: String,
-        /// What is wrong with it.
+        /// The fault in it.
         reason: String,
     },
     /// Nothing answered, or the connection broke before it was usable. Browsers don't say more than that.
     #[error("{url} could not be reached: {reason}")]
     Unreachable {
-        /// What was dialled.
+        /// The address that was dialled.
         url: String,
         /// As much of the reason as the edge is told.
         reason: String,
@@ -25,7 +25,7 @@ pub enum DialError {
     /// Something answered, but not with what was asked for.
     #[error("{url} answered with HTTP status {status}: {text}")]
     Status {
-        /// What was dialled.
+        /// The address that was dialled.
         url: String,
         /// HTTP status code.
         status: u16,
@@ -35,7 +35,7 @@ pub enum DialError {
     /// No answer in the time allowed.
     #[error("{url} did not answer in time")]
     TimedOut {
-        /// What was dialled.
+        /// The address that was dialled.
         url: String,
     },
 }
@@ -53,19 +53,19 @@ pub struct DerpAddress {
     pub insecure_for_tests: bool,
 }
 
-/// Opens connections for a node. Implemented once for the browser and once natively.
+/// Opens a node's connections: to the one control server that it is made for, and to relays.
 ///
-/// The returned futures are dropped when a time limit of the engine passes.
+/// Implemented once for the browser and once natively. The returned futures are dropped when a time limit of the node
+/// passes.
 pub trait Dialer: MaybeSend + MaybeSync + 'static {
-    /// `GET <control URL>/key?v=<version>`: the body, at most 64 KiB of it.
-    fn control_key(&self, control_url: &str, version: u16) -> BoxFuture<Result<Vec<u8>, DialError>>;
+    /// Returns the address of the control server that this dialer is made for, as for `tailscale up --login-server`.
+    fn control_url(&self) -> &str;
 
-    /// Opens `/ts2021` with the 101-byte Noise initiation and returns the stream from the server's response frame on.
-    fn control(
-        &self,
-        control_url: &str,
-        initiation: &[u8; INITIATION_LEN],
-    ) -> BoxFuture<Result<BoxByteStream, DialError>>;
+    /// Fetches `GET <control URL>/key?v=<version>`: the body, at most 64 KiB of it.
+    fn control_key(&self, version: u16) -> BoxFuture<Result<Vec<u8>, DialError>>;
+
+    /// Opens `/ts2021` with the Noise initiation and returns the stream from the server's response frame on.
+    fn control(&self, initiation: &[u8; INITIATION_LEN]) -> BoxFuture<Result<BoxByteStream, DialError>>;
 
     /// Opens `/derp` and returns the stream from the relay's ServerKey frame on.
     fn derp(&self, address: &DerpAddress) -> BoxFuture<Result<BoxByteStream, DialError>>;

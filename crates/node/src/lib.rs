@@ -6,14 +6,16 @@ mod control;
 mod derp;
 mod dial;
 mod filter;
+mod keys;
 mod netmap;
 mod runtime;
 mod tunnel;
 
-pub use control::{ControlError, Registered};
+pub use control::{ControlError, KeyExpiry, Registered};
 pub use dial::{DerpAddress, DialError, Dialer};
-pub use netmap::{NetMap, Peer, ResolveError, Target};
+pub use keys::{KeyStore, NodeKeys};
+pub use netmap::{NetMap, Peer, PeerIdentity, ResolveError, Target};
 pub use runtime::{
-    ConnectStep, Node, NodeEvent, NodeOptions, NodeStatus, PeerStatus, RelayState, RelayStatus, Remote,
-    TcpError, TcpStream,
+    ConnectStep, ControlState, Node, NodeError, NodeEvent, NodeEvents, NodeOptions, NodeState, NodeStatus,
+    PeerStatus, RelayState, RelayStatus, Remote, TcpError, TcpStream,
 };

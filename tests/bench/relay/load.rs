@@ -49,7 +49,7 @@ pub(super) struct Client {
 impl Load {
     /// Clients of the relay on `port` of 127.0.0.1.
     pub(super) fn new(port: u16, tls: bool) -> Result<Self> {
-        let dialer = NativeDialer::new(Carrier::Upgrade, !tls, None)?;
+        let dialer = NativeDialer::new("http://127.0.0.1:1", Carrier::Upgrade, !tls, None)?;
         let host = "127.0.0.1".to_owned();
         Ok(Self { dialer, address: DerpAddress { region: 900, host, port, insecure_for_tests: true } })
     }

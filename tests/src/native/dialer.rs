@@ -41,6 +41,8 @@ pub enum Carrier {
 /// A [`Dialer`] on tokio's network.
 #[derive(Clone)]
 pub struct NativeDialer {
+    /// Address of the control server, without a trailing slash.
+    control: String,
     carrier: Carrier,
     plain_relays: bool,
     trusted: TlsConnector,
@@ -57,14 +59,27 @@ impl std::fmt::Debug for NativeDialer {
 }
 
 impl NativeDialer {
-    /// A dialer that speaks plain HTTP to relays (`plain_relays`, as `TS_DEBUG_USE_DERP_HTTP` makes `tailscaled` do)
+    /// A dialer for the control server at `control` that speaks plain HTTP to relays (`plain_relays`, as `TS_DEBUG_USE_DERP_HTTP` makes `tailscaled` do)
     /// or TLS, and that trusts the certificate in the PEM file `trust` and no other.
     ///
     /// # Errors
     /// When there is no certificate in that file.
-    pub fn new(carrier: Carrier, plain_relays: bool, trust: Option<&Path>) -> anyhow::Result<Self> {
+    pub fn new(
+        control: &str,
+        carrier: Carrier,
+        plain_relays: bool,
+        trust: Option<&Path>,
+    ) -> anyhow::Result<Self> {
+        let control = control.trim_end_matches('/').to_owned();
         let trusted = tls::pinned(trust).context("what to trust")?;
-        Ok(Self { carrier, plain_relays, trusted, unverified: tls::unverified()?, cut_off: Arc::default() })
+        Ok(Self {
+            control,
+            carrier,
+            plain_relays,
+            trusted,
+            unverified: tls::unverified()?,
+            cut_off: Arc::default(),
+        })
     }
 
     /// Makes the relays of a region unreachable from now on, or reachable again. Open connections stay.
@@ -172,17 +187,17 @@ impl NativeDialer {
 }
 
 impl Dialer for NativeDialer {
-    fn control_key(&self, control_url: &str, version: u16) -> BoxFuture<Result<Vec<u8>, DialError>> {
-        Box::pin(self.clone().fetch(format!("{}{KEY_PATH}?v={version}", control_url.trim_end_matches('/'))))
+    fn control_url(&self) -> &str {
+        &self.control
     }
 
-    fn control(
-        &self,
-        control_url: &str,
-        initiation: &[u8; INITIATION_LEN],
-    ) -> BoxFuture<Result<BoxByteStream, DialError>> {
+    fn control_key(&self, version: u16) -> BoxFuture<Result<Vec<u8>, DialError>> {
+        Box::pin(self.clone().fetch(format!("{}{KEY_PATH}?v={version}", self.control)))
+    }
+
+    fn control(&self, initiation: &[u8; INITIATION_LEN]) -> BoxFuture<Result<BoxByteStream, DialError>> {
         let this = self.clone();
-        let mut url = format!("{}{PATH}", control_url.trim_end_matches('/'));
+        let mut url = format!("{}{PATH}", self.control);
         let initiation = BASE64_STANDARD.encode(initiation);
         Box::pin(async move {
             match this.carrier {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use dayfly_node::NodeEvent;
+use dayfly_node::{NodeEvent, NodeEvents};
 
 /// How many events are held; older ones are only in the node's log.
 const EVENTS: usize = 1000;
@@ -30,7 +30,7 @@ impl Events {
     }
 
     /// Keeps what comes from a node until it ends.
-    pub(super) async fn keep(self: Arc<Self>, mut receiver: tokio::sync::mpsc::Receiver<NodeEvent>) {
+    pub(super) async fn keep(self: Arc<Self>, mut receiver: NodeEvents) {
         while let Some(event) = receiver.recv().await {
             tracing::info!(?event, "the node reports");
             let mut state = self.lock();

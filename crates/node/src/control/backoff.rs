@@ -1,4 +1,4 @@
-//! How long to wait before trying again.
+//! Waits before the next attempt.
 
 use std::time::Duration;
 

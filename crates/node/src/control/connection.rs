@@ -58,24 +58,22 @@ impl Connection {
     /// Dials the server and sets up encryption and HTTP/2.
     pub(super) async fn open(
         dialer: &dyn Dialer,
-        url: &str,
         machine: &MachinePrivate,
         control: &MachinePublic,
     ) -> Result<Self, ControlError> {
-        let open = Self::open_unlimited(dialer, url, machine, control);
+        let open = Self::open_unlimited(dialer, machine, control);
         let late = |_| ControlError::TimedOut { step: "connecting", limit: OPEN_LIMIT };
         timeout(OPEN_LIMIT, open).await.map_err(late)?
     }
 
     async fn open_unlimited(
         dialer: &dyn Dialer,
-        url: &str,
         machine: &MachinePrivate,
         control: &MachinePublic,
     ) -> Result<Self, ControlError> {
         let (handshake, initiation) =
             Handshake::initiate(CAPABILITY_VERSION, machine, control, &mut SystemRng)?;
-        let carrier = dialer.control(url, &initiation).await.map_err(ControlError::Dial)?;
+        let carrier = dialer.control(&initiation).await.map_err(ControlError::Dial)?;
         let stream = NoiseStream::connect(carrier, handshake).await?;
         let (sender, mut connection) = h2::client::Builder::new()
             .enable_push(false)
@@ -92,7 +90,7 @@ impl Connection {
                 tracing::debug!(%error, "connection to the control server ended");
             }
         });
-        let requests = Requests { sender, authority: authority(url) };
+        let requests = Requests { sender, authority: authority(dialer.control_url()) };
         Ok(Self { requests, probe, _task: AbortOnDropHandle::new(task) })
     }
 
@@ -100,14 +98,14 @@ impl Connection {
         self.requests.clone()
     }
 
-    /// There is one.
+    /// Takes the probe, of which there is one.
     pub(super) fn take_probe(&mut self) -> Option<Probe> {
         self.probe.take()
     }
 }
 
 impl Probe {
-    /// Asks the server for a sign of life: after a change of networks, nothing else tells a dead connection from a quiet one.
+    /// Pings the server: after a change of networks, nothing else tells a dead connection from a quiet one.
     pub(super) async fn ping(&mut self) -> Result<(), ControlError> {
         let late = |_| ControlError::TimedOut { step: "its connection was tried", limit: PING_LIMIT };
         let pong = timeout(PING_LIMIT, self.0.ping(Ping::opaque())).await.map_err(late)?;

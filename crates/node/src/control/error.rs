@@ -1,4 +1,4 @@
-//! What can go wrong between a node and its control server.
+//! Failures between a node and its control server.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use dayfly_wire::control::ControlKeyError;
 
 use crate::DialError;
 
-/// Why the node is not, or not any more, connected to its control server.
+/// Reason why the node is not, or not any more, connected to its control server.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ControlError {
     /// The server's key could not be fetched.
     #[error("fetching the control server's key failed: {0}")]
     KeyFetch(#[source] DialError),
-    /// What was fetched is no key: the address is not a control server's.
+    /// The answer is no key: the address is not a control server's.
     #[error("{0}")]
     BadKey(#[from] ControlKeyError),
     /// The connection to the server could not be opened.
@@ -26,7 +26,7 @@ pub enum ControlError {
     /// The server did not answer in time.
     #[error("the control server did not answer within {} seconds while {step}", limit.as_secs())]
     TimedOut {
-        /// What was being done.
+        /// The step that was being done.
         step: &'static str,
         /// The time allowed.
         limit: Duration,
@@ -55,10 +55,16 @@ pub enum ControlError {
     /// The server refused even a fresh node key as expired.
     #[error("the control server calls a fresh node key expired")]
     KeyRefused,
+    /// The renewed keys of this node could not be stored.
+    #[error("the node's renewed keys could not be stored: {0}")]
+    KeysNotStored(String),
+    /// The session has ended before.
+    #[error("this node has ended")]
+    Ended,
     /// The server wants to be asked less often.
     #[error("the control server is busy")]
     RateLimited {
-        /// How long it wants to be left alone.
+        /// Time for which it wants to be left alone.
         retry_after: Duration,
     },
     /// The server no longer knows this node: it was removed, or stayed away for too long.
@@ -90,7 +96,7 @@ pub enum ControlError {
 }
 
 impl ControlError {
-    /// Whether trying again would not help. Everything else is tried again by itself.
+    /// Returns `true` where trying again would not help. Everything else is tried again by itself.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
         match self {

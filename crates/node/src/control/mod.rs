@@ -21,46 +21,53 @@ use std::time::Duration;
 use dayfly_platform::task::{AbortOnDropHandle, spawn};
 use dayfly_wire::control::CAPABILITY_VERSION;
 use dayfly_wire::control::{Hostinfo, Login, MapResponse, REGISTER_PATH, RegisterRequest, User};
-use dayfly_wire::key::{DiscoPublic, MachinePrivate, MachinePublic, NodePrivate, NodePublic};
+use dayfly_wire::key::{MachinePublic, NodePrivate, NodePublic};
 use http::Method;
 use tokio::sync::{Notify, mpsc, watch};
 use zeroize::Zeroizing;
 
-use crate::Dialer;
+use crate::{Dialer, KeyStore, NodeKeys};
 use connection::{Answer, Requests};
 use session::Session;
 
 pub(crate) use backoff::Backoff;
 pub use error::ControlError;
 
-/// How long the map stream may be silent. Servers send a keep-alive each minute.
+/// Time for which the map stream may be silent. Servers send a keep-alive each minute.
 pub(crate) const WATCHDOG: Duration = Duration::from_secs(120);
 
 /// Events that wait for their reader; then the map stream is read no further.
 const EVENT_QUEUE: usize = 4;
 
-/// What a session is started with.
-#[derive(Debug)]
+/// Settings that a session is started with.
 pub(crate) struct ControlConfig {
-    /// Address of the control server, as for `tailscale up --login-server`.
-    pub url: String,
+    /// Keys of this node.
+    pub keys: NodeKeys,
+    /// Store for renewed keys.
+    pub key_store: Option<Arc<dyn KeyStore>>,
     /// The server's key, where it is known beforehand. Otherwise it is fetched from the server.
     pub control_key: Option<MachinePublic>,
-    /// Key of this installation.
-    pub machine_key: MachinePrivate,
-    /// Key of this node.
-    pub node_key: NodePublic,
-    /// Key of this node's path discovery.
-    pub disco_key: DiscoPublic,
-    /// Lets the node in without a person; wiped once it did. Without one a person has to log in.
+    /// Credential that registers the node without a person; wiped once it did. Without one a person has to log in.
     pub auth_key: Option<Zeroizing<String>>,
-    /// What the node tells of itself.
+    /// Description of the node for others.
     pub hostinfo: Hostinfo,
     /// The node is to be removed when it goes away.
     pub ephemeral: bool,
+    /// Conduct once the node's key has expired.
+    pub on_key_expiry: KeyExpiry,
 }
 
-/// What happens in a session.
+/// Conduct of a node whose key has expired.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyExpiry {
+    /// The node ends with [`ControlError::KeyExpired`].
+    #[default]
+    End,
+    /// The node registers under a new node key, for which a person has to log in again.
+    Renew,
+}
+
+/// Event of a session.
 #[derive(Debug)]
 pub(crate) enum ControlEvent {
     /// A connection is being opened.
@@ -69,36 +76,36 @@ pub(crate) enum ControlEvent {
     AuthUrl(String),
     /// The server called the node's key expired: this one replaces it.
     NodeKey(Box<NodePrivate>),
-    /// The node is let in.
+    /// The node is registered.
     Registered(Box<Registered>),
     /// The map has changed.
     Map {
-        /// What changed.
+        /// The change.
         message: Box<MapResponse>,
-        /// First message of its stream: what it does not name is gone.
+        /// First message of its stream: what it does not name is removed.
         first: bool,
     },
     /// The connection is lost, or could not be opened; the next attempt follows.
     Disconnected {
-        /// What went wrong.
+        /// The failure.
         error: ControlError,
         /// Time to the next attempt.
         retry_in: Duration,
     },
-    /// The server has let the node go, as asked. The session has ended.
+    /// The server has logged the node out, as asked. The session has ended.
     LoggedOut,
     /// The session has ended for good.
     Failed(ControlError),
 }
 
-/// Who the node belongs to, as the server says when it lets it in.
+/// Owner of the node, as the server names it when it registers the node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registered {
     /// The owner.
     pub user: User,
-    /// How the owner logs in.
+    /// The owner's login.
     pub login: Login,
-    /// The tailnet's owner has let the node in; otherwise it sees no peers until then.
+    /// An administrator has approved the node, or nobody has to; otherwise it sees no peers until then.
     pub authorized: bool,
 }
 
@@ -109,7 +116,7 @@ pub(crate) struct Control {
     _task: AbortOnDropHandle<()>,
 }
 
-/// What a session and its handle share.
+/// State that a session and its handle share.
 #[derive(Debug)]
 struct SharedSession {
     hostinfo: watch::Sender<Hostinfo>,
@@ -131,7 +138,7 @@ impl std::fmt::Debug for Live {
     }
 }
 
-/// How far a logout is.
+/// Progress of a logout.
 #[derive(Debug, Clone)]
 enum Logout {
     /// Nobody asked.
@@ -163,7 +170,7 @@ impl Control {
         (Self { shared, _task: task }, receiver)
     }
 
-    /// Changes what the node tells of itself, its home relay for instance. The server is told at once, or when it is
+    /// Changes the node's description, its home region for instance. It is sent to the server at once, or when that is
     /// reached again.
     pub(crate) fn update_hostinfo(&self, change: impl FnOnce(&mut Hostinfo)) {
         self.shared.hostinfo.send_if_modified(|hostinfo| {
@@ -189,7 +196,7 @@ impl Control {
     /// Logs the node out on the connection as it is, without waiting for anything: the request is on its way to the
     /// socket once the caller and the tasks it woke have run. For pages that are about to go away.
     ///
-    /// Whether there was a connection to do it on. The session ends in any case.
+    /// Returns `true` where there was a connection to do it on. The session ends in any case.
     pub(crate) fn logout_now(&self) -> bool {
         let live = self.shared.live().take();
         let Some(Live { mut requests, node_key }) = live else {
@@ -244,7 +251,7 @@ impl Control {
         let done = logout.wait_for(|logout| matches!(logout, Logout::Done(_))).await;
         match done.as_deref() {
             Ok(Logout::Done(result)) => result.clone(),
-            _ => Err(ControlError::Lost("the session has ended".to_owned())),
+            _ => Err(ControlError::Ended),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Answers to the server's requests for a sign of life, as far as a node without a local API can give them.
+//! Answers to the server's pings, as far as a node without a local API can give them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

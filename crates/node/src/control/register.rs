@@ -1,4 +1,4 @@
-//! Being let in: `/machine/register`.
+//! Registration: `/machine/register`.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::connection::{Answer, Requests};
 
 /// Time for a registration that no person has to do anything for. Headscale needs a second.
 const LIMIT: Duration = Duration::from_secs(60);
-/// How long a person who logs in is waited for on one connection. Then another one asks the same, as this one may have died
+/// Time for which a person who logs in is waited for on one connection. Then another one asks the same, as this one may have died
 /// meanwhile; servers answer either.
 pub(super) const FOLLOWUP_LIMIT: Duration = Duration::from_secs(120);
 /// Most bytes that a registration takes, but for unusual ones.
@@ -29,10 +29,10 @@ const MAX_URL: usize = 2048;
 /// Longest wait that a server can ask for.
 const MAX_RETRY_AFTER: u64 = 3600;
 
-/// What a registration came to.
+/// Outcome of a registration.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// The node is let in.
+    /// The node is registered.
     Registered(Box<RegisterResponse>),
     /// A person has to log in there.
     Login(String),
@@ -42,7 +42,7 @@ pub(super) enum Outcome {
     KeyExpired,
 }
 
-/// What a registration says.
+/// Content of a registration.
 pub(super) struct Request<'a> {
     pub(super) node_key: NodePublic,
     pub(super) old_node_key: Option<NodePublic>,
@@ -53,7 +53,7 @@ pub(super) struct Request<'a> {
     pub(super) ephemeral: bool,
 }
 
-/// Asks to be let in.
+/// Registers the node.
 pub(super) async fn register(requests: &mut Requests, request: Request<'_>) -> Result<Outcome, ControlError> {
     let Request { node_key, old_node_key, auth_key, followup, hostinfo, ephemeral } = request;
     // A login under way is not begun anew by sending the credential again.
@@ -87,7 +87,7 @@ pub(super) fn json(request: &RegisterRequest) -> Vec<u8> {
     body
 }
 
-/// Whether the server has let the node go.
+/// Reads the answer to a logout: an error where the server refused it.
 pub(super) async fn logged_out(answer: Answer) -> Result<(), ControlError> {
     let response = read(answer).await?;
     // As for a registration, a refusal is an answer like others.
@@ -114,7 +114,7 @@ fn outcome(response: RegisterResponse) -> Result<Outcome, ControlError> {
     })
 }
 
-/// Whether a person can be sent there: no script, no file, nothing that breaks out of a line or an attribute.
+/// Returns `true` where a person can be sent there: no script, no file, nothing that breaks out of a line or an attribute.
 fn is_web_page(url: &str) -> bool {
     let printable =
         url.len() <= MAX_URL && url.bytes().all(|c| c.is_ascii_graphic() && !b"\"'<>`".contains(&c));

@@ -11,14 +11,16 @@ use dayfly_wire::control::{
     CAPABILITY_VERSION, Hostinfo, PingRequest, REGISTER_PATH, RegisterRequest, RegisterResponse,
     parse_control_key,
 };
-use dayfly_wire::key::{DiscoPublic, MachinePublic, NodePrivate, NodePublic};
+use dayfly_wire::key::{DiscoPublic, MachinePublic, NodePublic};
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::backoff::Backoff;
 use super::connection::{Connection, Probe, Requests};
 use super::map_stream::{MapStream, update};
 use super::register::{self, Outcome};
-use super::{ControlConfig, ControlError, ControlEvent, Live, Logout, Registered, SharedSession, ping};
+use super::{
+    ControlConfig, ControlError, ControlEvent, KeyExpiry, Live, Logout, Registered, SharedSession, ping,
+};
 use crate::{DialError, Dialer};
 
 /// Time to fetch the server's key.
@@ -28,7 +30,9 @@ const KEY_LIMIT: Duration = Duration::from_secs(20);
 const LOGOUT_ANSWER_LIMIT: Duration = Duration::from_secs(3);
 /// Time for a logout on a new connection.
 const LOGOUT_LIMIT: Duration = Duration::from_secs(5);
-/// Wait before a change that the server did not take is told again.
+/// Time to store renewed keys.
+const STORE_LIMIT: Duration = Duration::from_secs(10);
+/// Wait before a change that the server did not take is sent again.
 const UPDATE_RETRY: Duration = Duration::from_secs(10);
 
 pub(super) struct Session {
@@ -41,10 +45,10 @@ pub(super) struct Session {
     connection: Option<Connection>,
     backoff: Backoff,
     registered: bool,
+    /// The node's key was renewed, and no map has described the node since.
+    renewed: bool,
     /// Page on which a person has to log in.
     followup: Option<String>,
-    /// Key that the node's key replaces.
-    old_node_key: Option<NodePublic>,
 }
 
 impl Session {
@@ -63,8 +67,8 @@ impl Session {
             connection: None,
             backoff: Backoff::default(),
             registered: false,
+            renewed: false,
             followup: None,
-            old_node_key: None,
         }
     }
 
@@ -119,7 +123,7 @@ impl Session {
 
     async fn log_out_anew(&mut self) -> Result<(), ControlError> {
         let (mut requests, _) = self.connect().await?;
-        let request = RegisterRequest::logout(CAPABILITY_VERSION, self.config.node_key);
+        let request = RegisterRequest::logout(CAPABILITY_VERSION, self.config.keys.node.public());
         let answer = requests.post(REGISTER_PATH, register::json(&request)).await?;
         register::logged_out(answer).await
     }
@@ -159,7 +163,7 @@ impl Session {
         let mut login = self.followup.clone();
         loop {
             let (requests, probe) = self.connect().await?;
-            let live = Live { requests: requests.clone(), node_key: self.config.node_key };
+            let live = Live { requests: requests.clone(), node_key: self.config.keys.node.public() };
             *self.shared.live() = Some(live);
             if let Some(url) = login.take() {
                 self.emit(ControlEvent::AuthUrl(url)).await;
@@ -175,10 +179,19 @@ impl Session {
 
     /// Ends without an error when a person was waited for so long that a new connection should go on with it.
     async fn serve(&mut self, mut requests: Requests) -> Result<(), ControlError> {
-        if !self.registered && !self.register(&mut requests).await? {
-            return Ok(());
+        loop {
+            if !self.registered && !self.register(&mut requests).await? {
+                return Ok(());
+            }
+            match self.follow_map(requests.clone()).await {
+                Ok(never) => match never {},
+                Err(ControlError::KeyExpired) if self.config.on_key_expiry == KeyExpiry::Renew => {
+                    self.registered = false;
+                    self.renew_key().await?;
+                }
+                Err(error) => return Err(error),
+            }
         }
-        match self.follow_map(requests).await? {}
     }
 
     async fn connect(&mut self) -> Result<(Requests, Option<Probe>), ControlError> {
@@ -187,17 +200,16 @@ impl Session {
             None => self.fetch_key().await?,
         };
         let Self { dialer, config, .. } = self;
-        let mut connection =
-            Connection::open(&**dialer, &config.url, &config.machine_key, &control_key).await?;
+        let mut connection = Connection::open(&**dialer, &config.keys.machine, &control_key).await?;
         let (requests, probe) = (connection.requests(), connection.take_probe());
         self.connection = Some(connection);
         Ok((requests, probe))
     }
 
     async fn fetch_key(&mut self) -> Result<MachinePublic, ControlError> {
-        let url = &self.config.url;
-        let body = timeout(KEY_LIMIT, self.dialer.control_key(url, CAPABILITY_VERSION)).await;
-        let body = body.unwrap_or_else(|_| Err(DialError::TimedOut { url: url.clone() }));
+        let body = timeout(KEY_LIMIT, self.dialer.control_key(CAPABILITY_VERSION)).await;
+        let late = || DialError::TimedOut { url: self.dialer.control_url().to_owned() };
+        let body = body.unwrap_or_else(|_| Err(late()));
         let key = parse_control_key(&body.map_err(ControlError::KeyFetch)?)?;
         self.control_key = Some(key);
         Ok(key)
@@ -208,14 +220,13 @@ impl Session {
         self.connection = None;
     }
 
-    /// Whether the node is let in; otherwise a person has not logged in yet.
+    /// Registers the node. Returns `false` when a person has not logged in yet.
     async fn register(&mut self, requests: &mut Requests) -> Result<bool, ControlError> {
-        let mut renewed = false;
         loop {
             let hostinfo = self.shared.hostinfo.borrow().clone();
             let request = register::Request {
-                node_key: self.config.node_key,
-                old_node_key: self.old_node_key,
+                node_key: self.config.keys.node.public(),
+                old_node_key: self.config.keys.replaced,
                 auth_key: self.config.auth_key.as_ref().map(|key| key.as_str()),
                 followup: self.followup.as_deref(),
                 hostinfo,
@@ -226,6 +237,7 @@ impl Session {
                     self.registered = true;
                     self.followup = None;
                     self.config.auth_key = None;
+                    self.config.keys.replaced = None;
                     self.emit(registered(*response)).await;
                     return Ok(true);
                 }
@@ -237,28 +249,35 @@ impl Session {
                     self.followup = Some(url.clone());
                     self.emit(ControlEvent::AuthUrl(url)).await;
                 }
-                Outcome::KeyExpired if renewed => return Err(ControlError::KeyRefused),
-                Outcome::KeyExpired => {
-                    renewed = true;
-                    self.renew_key().await;
-                }
+                Outcome::KeyExpired => self.renew_key().await?,
             }
         }
     }
 
-    async fn renew_key(&mut self) {
-        let key = NodePrivate::generate(&mut SystemRng);
-        self.old_node_key = Some(self.config.node_key);
-        self.config.node_key = key.public();
-        if let Some(live) = &mut *self.shared.live() {
-            live.node_key = self.config.node_key;
+    /// Renews the node's key, which is stored before the server sees it.
+    async fn renew_key(&mut self) -> Result<(), ControlError> {
+        if self.renewed {
+            return Err(ControlError::KeyRefused);
         }
+        let keys = self.config.keys.renewed();
+        if let Some(store) = &self.config.key_store {
+            let late = |_| ControlError::KeysNotStored(format!("it took {} s", STORE_LIMIT.as_secs()));
+            let stored = timeout(STORE_LIMIT, store.save(&keys)).await.map_err(late)?;
+            stored.map_err(|error| ControlError::KeysNotStored(error.to_string()))?;
+        }
+        let key = keys.node.clone();
+        if let Some(live) = &mut *self.shared.live() {
+            live.node_key = key.public();
+        }
+        self.config.keys = keys;
+        self.renewed = true;
         self.emit(ControlEvent::NodeKey(Box::new(key))).await;
+        Ok(())
     }
 
     async fn follow_map(&mut self, requests: Requests) -> Result<Infallible, ControlError> {
-        let Self { config, events, shared, backoff, .. } = self;
-        let (node, disco) = (config.node_key, config.disco_key);
+        let Self { config, events, shared, backoff, renewed, .. } = self;
+        let (node, disco) = (config.keys.node.public(), config.keys.disco.public());
         let hostinfo = shared.hostinfo.subscribe();
         let map = {
             let (mut requests, hostinfo) = (requests.clone(), hostinfo.borrow().clone());
@@ -276,14 +295,17 @@ impl Session {
                     if first && message.node.is_none() {
                         return Err(ControlError::MapWithoutNode);
                     }
+                    let described = message.node.is_some();
                     let expired = message.node.as_ref().is_some_and(|node| node.expired);
                     backoff.reset();
                     // The reader is gone only when the session is about to end.
                     let _ = events.send(ControlEvent::Map { message: Box::new(message), first }).await;
                     first = false;
                     if expired {
-                        return Err(ControlError::KeyExpired);
+                        let fresh = *renewed;
+                        return Err(if fresh { ControlError::KeyRefused } else { ControlError::KeyExpired });
                     }
+                    *renewed &= !described;
                 }
             }
         };
@@ -301,7 +323,7 @@ impl Session {
     }
 }
 
-/// Tries the connection whenever somebody wants to know whether it works, until it does not.
+/// Pings the server whenever somebody asks for it, until no answer comes.
 async fn watch_over(probe: Option<Probe>, wanted: &Notify) -> ControlError {
     let Some(mut probe) = probe else { return std::future::pending().await };
     loop {
@@ -312,7 +334,7 @@ async fn watch_over(probe: Option<Probe>, wanted: &Notify) -> ControlError {
     }
 }
 
-/// Tells the server of this node, now and after each change, until that is no use.
+/// Sends the description of this node, now and after each change, until that is no use.
 async fn keep_updating(
     mut requests: Requests,
     node: &NodePublic,

@@ -1,9 +1,10 @@
-//! What a node knows of its tailnet, kept up to date by the messages of the map stream.
+//! The map: what a node knows of its tailnet, kept up to date by the messages of the map stream.
 //!
 //! [`NetMap::apply`] takes in each message; the rest answers questions: who is behind an address or a name
 //! ([`NetMap::resolve`]), which relays there are, what the packet filter says. No I/O and no clock.
 
 mod apply;
+mod identity;
 mod peer;
 mod resolve;
 mod routes;
@@ -20,6 +21,7 @@ use dayfly_wire::control::{
 };
 use dayfly_wire::key::NodePublic;
 
+pub use identity::PeerIdentity;
 pub use peer::Peer;
 pub use resolve::{ResolveError, Target};
 pub(crate) use routes::Routes;
@@ -38,7 +40,7 @@ pub struct NetMap {
     domain: String,
     health: Vec<String>,
     messages: SortedMap<String, DisplayMessage>,
-    /// What to add to the wall clock, in seconds, to get the server's.
+    /// Seconds to add to the wall clock to get the server's.
     clock_offset: i64,
     /// The server's clock at the last message.
     as_of: Timestamp,
@@ -57,7 +59,7 @@ impl NetMap {
         self.node.as_deref().map(|node| self.view(node))
     }
 
-    /// Whether an administrator has yet to approve this node, which sees no peers until then (tailcfg
+    /// Returns `true` while an administrator has yet to approve this node, which sees no peers until then (tailcfg
     /// `Node.MachineAuthorized`). Headscale, which knows no approval, says the same of a node whose key has expired: that
     /// is none.
     #[must_use]
@@ -113,6 +115,14 @@ impl NetMap {
         self.derp_map.regions.as_ref()?.get(&id)?.as_ref()
     }
 
+    /// Returns the short name of a region, or its number where the map does not know it.
+    #[must_use]
+    pub fn region_code(&self, id: u32) -> String {
+        let code =
+            self.derp_region(id).map(|region| region.region_code.as_str()).filter(|code| !code.is_empty());
+        code.map_or_else(|| id.to_string(), str::to_owned)
+    }
+
     /// The map of relays, with the hints about choosing a home among them.
     #[must_use]
     pub fn derp_map(&self) -> &DerpMap {
@@ -149,13 +159,13 @@ impl NetMap {
         name.split_once('.').map_or("", |(_, suffix)| suffix.trim_end_matches('.'))
     }
 
-    /// What the server says is wrong with this node, in sentences.
+    /// Returns what the server says is wrong with this node, in sentences.
     #[must_use]
     pub fn health(&self) -> &[String] {
         &self.health
     }
 
-    /// What the server wants a person to know.
+    /// Returns messages of the server for people.
     pub fn messages(&self) -> impl Iterator<Item = &DisplayMessage> {
         self.messages.values()
     }

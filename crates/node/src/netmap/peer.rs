@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use dayfly_wire::control::{IpPrefix, Node, Timestamp, UserProfile};
+use dayfly_wire::control::{CapSet, IpPrefix, Node, Timestamp, UserProfile};
 use dayfly_wire::key::{DiscoPublic, NodePublic};
 
-/// A look at a node of the map.
+/// View of a node of the map.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer<'a> {
     node: &'a Node,
@@ -74,19 +74,19 @@ impl<'a> Peer<'a> {
         self.addresses().find(IpAddr::is_ipv6)
     }
 
-    /// What may be sent to it and come from it.
+    /// Returns the prefixes of what may be sent to it and come from it.
     #[must_use]
     pub fn allowed_ips(&self) -> &'a [IpPrefix] {
         self.node.allowed_ips.as_deref().unwrap_or(&self.node.addresses)
     }
 
-    /// Whether it is connected to the server; `None` is unknown.
+    /// Returns `true` where it is connected to the control server; `None` is unknown.
     #[must_use]
     pub fn online(&self) -> Option<bool> {
         self.node.online
     }
 
-    /// When it was last connected to the server, as far as that is known; absent while it is.
+    /// Returns the time at which it was last connected to the server, as far as that is known; none while it is.
     #[must_use]
     pub fn last_seen(&self) -> Option<Timestamp> {
         self.node.last_seen.filter(|time| !time.is_zero())
@@ -104,7 +104,7 @@ impl<'a> Peer<'a> {
         self.node.hostinfo.as_ref().map_or(&[], |info| &info.ssh_host_keys)
     }
 
-    /// Whether it runs Tailscale SSH: nodes that do publish their host keys.
+    /// Returns `true` where it runs Tailscale SSH: nodes that do publish their host keys.
     #[must_use]
     pub fn offers_ssh(&self) -> bool {
         !self.ssh_host_keys().is_empty()
@@ -128,7 +128,7 @@ impl<'a> Peer<'a> {
         Some(self.node.disco_key).filter(|key| !key.is_zero())
     }
 
-    /// Its owner.
+    /// Returns its owner, as far as the server has described that user.
     #[must_use]
     pub fn user(&self) -> Option<&'a UserProfile> {
         self.user
@@ -140,20 +140,26 @@ impl<'a> Peer<'a> {
         &self.node.tags
     }
 
-    /// Whether it has this capability or attribute.
+    /// Returns its capabilities and attributes.
+    #[must_use]
+    pub fn capabilities(&self) -> &'a CapSet {
+        &self.node.cap_map
+    }
+
+    /// Returns `true` where it has this capability or attribute.
     #[must_use]
     pub fn has_cap(&self, name: &str) -> bool {
         self.node.cap_map.contains(name)
     }
 
-    /// Whether its key has expired when the server's clock shows `control_time`. Nothing is sent to it then.
+    /// Returns `true` where its key has expired when the server's clock shows `control_time`. Nothing is sent to it then.
     #[must_use]
     pub fn expired(&self, control_time: Timestamp) -> bool {
         let past = |expiry: Timestamp| !expiry.is_zero() && expiry < control_time;
         self.node.expired || self.node.key_expiry.is_some_and(past)
     }
 
-    /// How long it will be until [`Peer::expired`], in whole seconds, when the server's clock shows `control_time`; `None`
+    /// Returns the time until [`Peer::expired`], in whole seconds, when the server's clock shows `control_time`; `None`
     /// is never.
     #[must_use]
     pub fn expires_in(&self, control_time: Timestamp) -> Option<Duration> {

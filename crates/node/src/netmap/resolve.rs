@@ -10,13 +10,13 @@ const MAX_SUGGESTIONS: usize = 3;
 /// A machine that can be dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target {
-    /// Where to dial.
+    /// Address to dial.
     pub address: IpAddr,
     /// The peer that it is, or that routes to it.
     pub peer: i64,
 }
 
-/// Why a name or an address leads nowhere.
+/// Reason why a name or an address leads nowhere.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
     /// No machine of that name is to be seen.
@@ -25,7 +25,7 @@ pub enum ResolveError {
         suggestion(near)
     )]
     UnknownName {
-        /// What was typed.
+        /// The name as it was typed.
         host: String,
         /// Names that look alike, the closest first.
         near: Vec<String>,
@@ -36,7 +36,7 @@ pub enum ResolveError {
     /// Several machines of other tailnets have this short name.
     #[error("several machines are called {host:?}: {}", names.join(", "))]
     Ambiguous {
-        /// What was typed.
+        /// The name as it was typed.
         host: String,
         /// Their full names.
         names: Vec<String>,

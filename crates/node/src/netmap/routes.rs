@@ -1,4 +1,4 @@
-//! Which peer packets to an address go to, and come from: WireGuard's cryptokey routing.
+//! The peer that packets to an address go to, and come from: WireGuard's cryptokey routing.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;

@@ -227,6 +227,27 @@ fn filters_are_patched_by_name_and_joined_in_order() {
 }
 
 #[test]
+fn an_address_leads_to_whom_it_belongs_and_what_they_may_do() {
+    let tagged = Node { user: 7, tags: vec!["tag:web".to_owned()], ..node(3, "web", "100.64.0.3") };
+    let route = "10.1.0.0/16".parse().unwrap();
+    let routed = Some(vec!["100.64.0.3/32".parse().unwrap(), route]);
+    let can = ["https://tailscale.com/cap/ssh".to_owned()].into_iter().collect();
+    let laptop = Node { user: 7, cap_map: can, ..node(2, "laptop", "100.64.0.2") };
+    let mut map = joined(vec![laptop, Node { allowed_ips: routed, ..tagged }]);
+    let ada = UserProfile { id: 7, login_name: "ada".to_owned(), ..UserProfile::default() };
+    map.apply(MapResponse { user_profiles: vec![ada.clone()], ..MapResponse::default() }, false, NOW);
+
+    let laptop = map.whois([100, 64, 0, 2].into()).unwrap();
+    assert_eq!((&*laptop.name, &*laptop.short_name), ("laptop.tail.test", "laptop"));
+    assert_eq!((laptop.key, laptop.user), (key(2), Some(ada)));
+    assert!(laptop.capabilities.contains("https://tailscale.com/cap/ssh"));
+    assert_eq!(laptop.addresses, [std::net::IpAddr::from([100, 64, 0, 2])]);
+    let web = map.whois([10, 1, 2, 3].into()).unwrap();
+    assert_eq!((web.id, web.user, &*web.tags), (3, None, &["tag:web".to_owned()][..]));
+    assert!(map.whois([100, 64, 0, 9].into()).is_none());
+}
+
+#[test]
 fn users_are_kept_and_shown_with_their_nodes() {
     let mut map = joined(vec![Node { user: 7, ..node(2, "web", "100.64.0.2") }]);
     assert!(map.peer(2).unwrap().user().is_none());

@@ -29,14 +29,14 @@ struct Destination {
 }
 
 impl Destination {
-    /// Whether the machine is said to be offline, and nothing since `start` contradicts that.
+    /// Returns `true` where the machine is said to be offline, and nothing since `start` contradicts that.
     fn is_offline(&self, tunnel: &Tunnel, start: Moment, now: Moment) -> bool {
         let handshake = tunnel.wireguard_status(&self.key, now).and_then(|status| status.last_handshake);
         self.offline && handshake.is_none_or(|at| at < start)
     }
 }
 
-/// How far an attempt is.
+/// Step that an attempt is at.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Waiting {
     step: ConnectStep,
@@ -118,7 +118,7 @@ pub(super) async fn connect(
     }
 }
 
-/// What the attempt waits for now. A session is of no use while the relay that carries it is away.
+/// Returns what the attempt waits for now. A session is of no use while the relay that carries it is away.
 fn step(tunnel: &mut Tunnel, target: &Destination, now: Moment) -> ConnectStep {
     let region = tunnel.region_of(&target.key);
     let ready = region.and_then(|region| tunnel.relays().get(region)).is_some_and(|link| link.is_ready());
@@ -129,7 +129,7 @@ fn step(tunnel: &mut Tunnel, target: &Destination, now: Moment) -> ConnectStep {
     }
 }
 
-/// Whether waiting longer would be in vain.
+/// Returns the error of an attempt that it is in vain to wait for.
 fn hopeless(core: &NodeCore, target: &Destination, start: Moment) -> Option<TcpError> {
     let host = || target.host.clone();
     let (region, failure, gone) = core.with(|tunnel, _| {
@@ -147,7 +147,7 @@ fn hopeless(core: &NodeCore, target: &Destination, start: Moment) -> Option<TcpE
 }
 
 fn relay_error(core: &NodeCore, host: String, region: u32, error: String) -> TcpError {
-    let code = core.region(region).map_or_else(String::new, |region| region.region_code);
+    let code = core.map().region_code(region);
     TcpError::Relay { host, region, code, error }
 }
 
@@ -161,7 +161,7 @@ fn failed(fault: TcpFault, host: String, port: u16) -> TcpError {
     }
 }
 
-/// What an attempt failed at whose time is over.
+/// Returns the error of an attempt whose time is over.
 fn late(
     core: &NodeCore,
     target: Destination,

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::node_core::{NodeCore, wall_clock};
 use super::pump::{self, RelayNote};
-use super::{NodeEvent, RelayState};
+use super::{ControlState, NodeError, NodeEvent, NodeState, RelayState};
 use crate::Dialer;
 use crate::control::{Control, ControlEvent};
 use crate::netmap::NetMap;
@@ -20,7 +20,7 @@ use crate::tunnel::relays::Link;
 
 /// Regions that are tried at once for a home; the first to answer becomes it.
 const CANDIDATES: usize = 12;
-/// How long a node may sleep: the timers of browsers overflow after 24 days, and a key may expire later than that.
+/// Longest sleep of a node: the timers of browsers overflow after 24 days, and a key may expire later than that.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 /// Timers of browsers cut off what is less than a millisecond: with this added, none is early.
 const TIMER_GRAIN: Duration = Duration::from_micros(999);
@@ -29,11 +29,10 @@ pub(super) struct Driver {
     core: Arc<NodeCore>,
     control: Arc<Control>,
     dialer: Arc<dyn Dialer>,
-    events: mpsc::Sender<NodeEvent>,
     notes: mpsc::Sender<RelayNote>,
     relay_notes: Option<mpsc::Receiver<RelayNote>>,
     relays: SortedMap<u32, AbortOnDropHandle<()>>,
-    /// There is a map, and it says that the node is approved.
+    /// A map has come, and in it the node is approved.
     admitted: bool,
     running: bool,
 }
@@ -44,22 +43,24 @@ struct EndOnDrop(Arc<NodeCore>);
 impl Drop for EndOnDrop {
     fn drop(&mut self) {
         self.0.end();
+        self.0.state.send_if_modified(|state| {
+            let dropped = !state.has_ended();
+            if dropped {
+                state.control = ControlState::Dropped;
+            }
+            dropped
+        });
+        self.0.events.close();
     }
 }
 
 impl Driver {
-    pub(super) fn new(
-        core: Arc<NodeCore>,
-        control: Arc<Control>,
-        dialer: Arc<dyn Dialer>,
-        events: mpsc::Sender<NodeEvent>,
-    ) -> Self {
+    pub(super) fn new(core: Arc<NodeCore>, control: Arc<Control>, dialer: Arc<dyn Dialer>) -> Self {
         let (notes, relay_notes) = mpsc::channel(16);
         Self {
             core,
             control,
             dialer,
-            events,
             notes,
             relay_notes: Some(relay_notes),
             relays: SortedMap::new(),
@@ -85,49 +86,74 @@ impl Driver {
                 tokio::select! {
                     biased;
                     event = control.recv() => match event {
-                        Some(event) => if self.control_event(event).await { return },
+                        Some(event) => if self.control_event(event) { return },
                         None => return,
                     },
-                    Some(note) = relay_notes.recv() => self.relay_note(note).await,
+                    Some(note) = relay_notes.recv() => self.relay_note(note),
                     () = core.driver.notified() => {}
                     () = sleep_until(clock.instant(due)) => {}
                 }
             }
             for event in events {
-                self.tunnel_event(event).await;
+                self.tunnel_event(event);
             }
         }
     }
 
-    async fn emit(&self, event: NodeEvent) {
-        // Nobody reads any more when the node is about to be dropped.
-        let _ = self.events.send(event).await;
+    /// Changes what those see who watch the node, then reports the event.
+    fn report(&self, event: NodeEvent, change: impl FnOnce(&mut NodeState)) {
+        self.core.state.send_modify(change);
+        self.core.events.push(event);
     }
 
-    /// Whether that was the last one.
-    async fn control_event(&mut self, event: ControlEvent) -> bool {
+    /// Takes in an event of the session with the control server. Returns `true` when it was the last one.
+    fn control_event(&mut self, event: ControlEvent) -> bool {
         match event {
-            ControlEvent::Connecting => self.emit(NodeEvent::Connecting).await,
-            ControlEvent::AuthUrl(url) => self.emit(NodeEvent::AuthUrl(url)).await,
-            ControlEvent::NodeKey(key) => self.core.with(|tunnel, now| tunnel.set_node_key(*key, now)),
-            ControlEvent::Registered(registered) => self.emit(NodeEvent::Registered(registered)).await,
-            ControlEvent::Map { message, first } => self.map_changed(*message, first).await,
+            ControlEvent::Connecting => {
+                self.report(NodeEvent::Connecting, |state| state.control = ControlState::Connecting);
+            }
+            ControlEvent::AuthUrl(url) => {
+                self.report(NodeEvent::AuthUrl(url.clone()), |state| {
+                    state.control = ControlState::Connected;
+                    state.auth_url = Some(url);
+                });
+            }
+            ControlEvent::NodeKey(key) => {
+                // To its peers the node is another one until the next map.
+                (self.admitted, self.running) = (false, false);
+                self.core.with(|tunnel, now| tunnel.set_node_key(*key, now));
+                self.core.state.send_modify(|state| (state.registered, state.running) = (None, false));
+            }
+            ControlEvent::Registered(registered) => {
+                self.report(NodeEvent::Registered(registered.clone()), |state| {
+                    state.control = ControlState::Connected;
+                    state.auth_url = None;
+                    state.registered = Some(registered);
+                });
+            }
+            ControlEvent::Map { message, first } => self.map_changed(*message, first),
             ControlEvent::Disconnected { error, retry_in } => {
-                self.emit(NodeEvent::Disconnected { error, retry_in }).await;
+                self.report(NodeEvent::Disconnected { error: error.clone(), retry_in }, |state| {
+                    state.control = ControlState::Disconnected;
+                    state.last_error = Some(error.into());
+                });
             }
             ControlEvent::LoggedOut => {
-                self.emit(NodeEvent::LoggedOut).await;
+                self.report(NodeEvent::LoggedOut, |state| state.end(ControlState::LoggedOut));
                 return true;
             }
             ControlEvent::Failed(error) => {
-                self.emit(NodeEvent::Failed(error)).await;
+                self.report(NodeEvent::Failed(error.clone()), |state| {
+                    state.end(ControlState::Failed);
+                    state.last_error = Some(error.into());
+                });
                 return true;
             }
         }
         false
     }
 
-    async fn map_changed(&mut self, message: MapResponse, first: bool) {
+    fn map_changed(&mut self, message: MapResponse, first: bool) {
         let needs_approval = {
             let now = wall_clock();
             let mut map = self.core.map();
@@ -136,18 +162,24 @@ impl Driver {
             self.core.with(|tunnel, now| tunnel.update(&map, control_time, now));
             map.needs_approval()
         };
-        let tell = needs_approval && (first || self.admitted);
+        let is_news = needs_approval && (first || self.admitted);
         self.admitted = !needs_approval;
         self.running &= self.admitted;
-        if tell {
-            self.emit(NodeEvent::NeedsApproval).await;
+        let running = self.running;
+        self.core.state.send_modify(|state| {
+            state.control = ControlState::Connected;
+            (state.needs_approval, state.running) = (needs_approval, running);
+            state.map_changes += 1;
+        });
+        if is_news {
+            self.core.events.push(NodeEvent::NeedsApproval);
         }
-        // Relays may turn away a node that is not approved, and it has nobody to talk to.
+        // Relays may reject a node that is not approved, and it has nobody to talk to.
         if self.admitted {
             self.choose_home();
         }
-        self.emit(NodeEvent::MapChanged).await;
-        self.maybe_running().await;
+        self.core.events.push(NodeEvent::MapChanged);
+        self.maybe_running();
     }
 
     /// Sees to it that a home is being looked for, unless there is a good one.
@@ -172,11 +204,16 @@ impl Driver {
             ready.copied()
         });
         if let Some(region) = new_home {
-            self.control.set_home_region(region);
+            self.home_changed(region);
         }
     }
 
-    async fn tunnel_event(&mut self, event: TunnelEvent) {
+    fn home_changed(&self, region: u32) {
+        self.control.set_home_region(region);
+        self.core.state.send_modify(|state| state.home = Some(region));
+    }
+
+    fn tunnel_event(&mut self, event: TunnelEvent) {
         match event {
             TunnelEvent::Dial(region) => {
                 let task =
@@ -185,7 +222,7 @@ impl Driver {
             }
             TunnelEvent::Close(region) => {
                 self.relays.remove(&region);
-                self.emit_relay(region, RelayState::Closed).await;
+                self.relay_changed(region, RelayState::Closed);
             }
             TunnelEvent::Ready(region) => {
                 let new_home = self.core.with(|tunnel, _| {
@@ -198,31 +235,35 @@ impl Driver {
                     !home_is_up
                 });
                 if new_home {
-                    self.control.set_home_region(region);
+                    self.home_changed(region);
                 }
-                self.emit_relay(region, RelayState::Connected).await;
-                self.maybe_running().await;
+                self.relay_changed(region, RelayState::Connected);
+                self.maybe_running();
             }
-            TunnelEvent::Restarting(region) => self.emit_relay(region, RelayState::Restarting).await,
+            TunnelEvent::Restarting(region) => self.relay_changed(region, RelayState::Restarting),
             TunnelEvent::Progress => {}
         }
         self.core.progress.send_replace(());
     }
 
-    async fn relay_note(&self, note: RelayNote) {
+    fn relay_note(&self, note: RelayNote) {
         if matches!(note.state, RelayState::Failed { .. }) {
             self.choose_home();
         }
-        self.emit_relay(note.region, note.state).await;
+        self.relay_changed(note.region, note.state);
         self.core.progress.send_replace(());
     }
 
-    async fn emit_relay(&self, region: u32, state: RelayState) {
-        let code = self.core.region(region).map_or_else(|| region.to_string(), |it| it.region_code);
-        self.emit(NodeEvent::Relay { region, code, state }).await;
+    fn relay_changed(&self, region: u32, state: RelayState) {
+        let code = self.core.map().region_code(region);
+        if let RelayState::Failed { error, .. } = &state {
+            let error = NodeError::Relay { region, code: code.clone(), error: error.clone() };
+            self.core.state.send_modify(|state| state.last_error = Some(error));
+        }
+        self.core.events.push(NodeEvent::Relay { region, code, state });
     }
 
-    async fn maybe_running(&mut self) {
+    fn maybe_running(&mut self) {
         if self.running || !self.admitted {
             return;
         }
@@ -231,7 +272,7 @@ impl Driver {
         });
         if ready {
             self.running = true;
-            self.emit(NodeEvent::Running).await;
+            self.report(NodeEvent::Running, |state| state.running = true);
         }
     }
 }

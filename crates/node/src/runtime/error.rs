@@ -1,4 +1,4 @@
-//! Why a machine could not be connected to.
+//! Failures on the way to an open connection.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use dayfly_wire::tsmp::RejectReason;
 
 use crate::netmap::ResolveError;
 
-/// Why a TCP connection could not be opened, in the order of the steps that it takes.
+/// Reason why a TCP connection could not be opened, in the order of the steps that it takes.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum TcpError {
     /// There is no such machine.
@@ -40,7 +40,7 @@ pub enum TcpError {
         region: u32,
         /// Short name of the region.
         code: String,
-        /// What was seen.
+        /// The failure that was seen.
         error: String,
     },
     /// The control server says that the machine is offline, and it did not answer.
@@ -48,7 +48,7 @@ pub enum TcpError {
     Offline {
         /// The machine's name.
         host: String,
-        /// When it was last online, where that is known.
+        /// Time at which it was last online, where that is known.
         last_seen: Option<Timestamp>,
     },
     /// The relay is connected, but the machine did not answer WireGuard's handshake.
@@ -56,7 +56,7 @@ pub enum TcpError {
     NoHandshake {
         /// The machine's name.
         host: String,
-        /// How long it was waited for.
+        /// Time for which it was waited for.
         waited: Duration,
     },
     /// The machine answered that nothing listens on the port.
@@ -67,7 +67,7 @@ pub enum TcpError {
         /// The TCP port.
         port: u16,
     },
-    /// The machine answered that it does not let the connection in.
+    /// The machine answered that its packet filter rejects the connection.
     #[error("{host} does not let this node connect to its port {port}: {}", why(*reason))]
     Rejected {
         /// The machine's name.
@@ -84,7 +84,7 @@ pub enum TcpError {
         host: String,
         /// The TCP port.
         port: u16,
-        /// How long it was waited for.
+        /// Time for which it was waited for.
         waited: Duration,
     },
     /// This node has left the tailnet, or has not joined it, or has too many connections open.

@@ -1,6 +1,6 @@
-//! What the driver, the relay connections and the users of a node share.
+//! The state that the driver, the relay connections and the users of a node share.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dayfly_platform::random::SystemRng;
 use dayfly_platform::time::{Clock, Moment, unix_now};
@@ -8,6 +8,8 @@ use dayfly_wire::control::{DerpRegion, Timestamp};
 use dayfly_wire::key::{DiscoPrivate, NodePrivate};
 use tokio::sync::{Notify, watch};
 
+use super::event::EventQueue;
+use super::state::NodeState;
 use crate::netmap::NetMap;
 use crate::tunnel::Tunnel;
 
@@ -22,11 +24,15 @@ pub(super) struct NodeCore {
     pub(super) progress: watch::Sender<()>,
     /// Ends the waits of relay connections for their next attempt.
     retry: Notify,
+    /// State of the node, for those who watch it.
+    pub(super) state: watch::Sender<NodeState>,
+    /// Events that nobody has read yet.
+    pub(super) events: Arc<EventQueue>,
 }
 
 struct Timed {
     tunnel: Tunnel,
-    /// When the driver will wake by itself.
+    /// Time at which the driver will wake by itself.
     armed: Option<Moment>,
     ended: bool,
 }
@@ -42,6 +48,8 @@ impl NodeCore {
             driver: Notify::new(),
             progress: watch::Sender::new(()),
             retry: Notify::new(),
+            state: watch::Sender::default(),
+            events: Arc::default(),
         }
     }
 
@@ -87,7 +95,7 @@ impl NodeCore {
         (result, *armed)
     }
 
-    /// Whether the node has ended.
+    /// Returns `true` once the node has ended.
     pub(super) fn is_ended(&self) -> bool {
         self.timed().ended
     }

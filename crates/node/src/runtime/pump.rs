@@ -28,7 +28,7 @@ const READ_BUFFER: usize = 128 << 10;
 /// Reads in a row before others get their turn.
 const TURN: usize = 16;
 
-/// What became of a relay connection.
+/// New state of a relay connection.
 pub(super) struct RelayNote {
     pub(super) region: u32,
     pub(super) state: RelayState,

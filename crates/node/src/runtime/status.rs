@@ -1,10 +1,10 @@
-//! How a node's connections are, for diagnosis.
+//! The state of a node's connections, for diagnosis.
 
 use std::time::Duration;
 
 use super::node_core::NodeCore;
 
-/// A look at a node's connections.
+/// State of a node's connections at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NodeStatus {
     /// The region at which peers find this node.
@@ -24,7 +24,7 @@ pub struct RelayStatus {
     pub code: String,
     /// Packets can be sent.
     pub connected: bool,
-    /// Why the last attempt failed, until one succeeds.
+    /// Failure of the last attempt, until one succeeds.
     pub failure: Option<String>,
 }
 
@@ -47,7 +47,7 @@ pub(super) fn status(core: &NodeCore) -> NodeStatus {
         let home = tunnel.home();
         let relays = tunnel.relays().iter().map(|(region, link)| RelayStatus {
             region,
-            code: map.derp_region(region).map_or_else(String::new, |region| region.region_code.clone()),
+            code: map.region_code(region),
             connected: link.is_ready(),
             failure: link.failure().map(str::to_owned),
         });

@@ -14,7 +14,7 @@ use super::node_core::NodeCore;
 use crate::netmap::{NetMap, Peer};
 use crate::tunnel::TcpFault;
 
-/// What a connection was made to. A name may mean another machine a moment later, when the map of the tailnet changes.
+/// The other end of a connection. A name may mean another machine a moment later, when the map of the tailnet changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Remote {
     /// The address that was dialled.

@@ -2,6 +2,7 @@
 
 mod login;
 mod logout;
+mod renewal;
 mod retry;
 pub(crate) mod server;
 
@@ -12,13 +13,13 @@ use std::time::Duration;
 use base64::Engine as _;
 use dayfly_platform::random::SystemRng;
 use dayfly_wire::control::{DerpMap, Hostinfo, Login, MapResponse, Node, PingRequest, RegisterResponse};
-use dayfly_wire::key::{DiscoPublic, MachinePrivate, NodePrivate, NodePublic};
+use dayfly_wire::key::{DiscoPrivate, MachinePrivate, NodePublic};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, sleep};
 
 use self::server::{Incoming, Map, Server};
-use super::{Control, ControlConfig, ControlError, ControlEvent, WATCHDOG};
-use crate::DialError;
+use super::{Control, ControlConfig, ControlError, ControlEvent, KeyExpiry, WATCHDOG};
+use crate::{DialError, NodeKeys};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -34,18 +35,16 @@ struct Bench {
 
 fn start(change: impl FnOnce(&mut ControlConfig, &mut Server)) -> Bench {
     let (mut server, requests) = Server::new();
-    let machine_key = MachinePrivate::generate(&mut SystemRng);
-    let machine = machine_key.public();
-    let node_key = NodePrivate::generate(&mut SystemRng).public();
+    let keys = NodeKeys { disco: DiscoPrivate::from_bytes([3; 32]), ..NodeKeys::generate() };
+    let (machine, node_key) = (keys.machine.public(), keys.node.public());
     let mut config = ControlConfig {
-        url: "https://control.test".to_owned(),
         control_key: None,
-        machine_key,
-        node_key,
-        disco_key: DiscoPublic::from_bytes([3; 32]),
+        keys,
+        key_store: None,
         auth_key: Some("secret".to_owned().into()),
         hostinfo: Hostinfo { hostname: "page".to_owned(), ..Hostinfo::default() },
         ephemeral: true,
+        on_key_expiry: KeyExpiry::End,
     };
     change(&mut config, &mut server);
     let (control, events) = Control::start(Arc::new(server.clone()), config);
@@ -146,7 +145,7 @@ async fn a_node_joins_by_auth_key_on_one_connection() {
     let request = bench.request().await;
     assert_eq!(request.path, "/machine/map");
     assert_eq!(request.body["KeepAlive"], true);
-    assert_eq!(request.body["DiscoKey"], DiscoPublic::from_bytes([3; 32]).to_string());
+    assert_eq!(request.body["DiscoKey"], DiscoPrivate::from_bytes([3; 32]).public().to_string());
     let mut map = request.map();
     let update = bench.update().await;
     assert_eq!(update.body["Hostinfo"]["Hostname"], "page");

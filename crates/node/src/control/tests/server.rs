@@ -27,9 +27,9 @@ pub(crate) struct Server {
     key: MachinePrivate,
     pub(crate) key_fetches: Arc<AtomicUsize>,
     pub(crate) dials: Arc<AtomicUsize>,
-    /// What the next dials fail with.
+    /// Failures of the next dials.
     pub(crate) failures: Arc<Mutex<VecDeque<DialError>>>,
-    /// What goes ahead of HTTP/2.
+    /// Early payload, ahead of HTTP/2.
     pub(crate) early: Vec<u8>,
     requests: mpsc::Sender<Incoming>,
 }
@@ -45,7 +45,7 @@ pub(crate) struct Incoming {
     line: Line,
 }
 
-/// How a connection ends.
+/// End of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
     /// It is closed.
@@ -132,18 +132,18 @@ impl Server {
 }
 
 impl Dialer for Server {
-    fn control_key(&self, _: &str, _: u16) -> BoxFuture<Result<Vec<u8>, DialError>> {
+    fn control_url(&self) -> &str {
+        "https://control.test"
+    }
+
+    fn control_key(&self, _: u16) -> BoxFuture<Result<Vec<u8>, DialError>> {
         self.key_fetches.fetch_add(1, Ordering::Relaxed);
         let response =
             OverTlsPublicKeyResponse { public_key: self.key.public(), ..OverTlsPublicKeyResponse::default() };
         Box::pin(async move { Ok(serde_json::to_vec(&response).unwrap()) })
     }
 
-    fn control(
-        &self,
-        _: &str,
-        initiation: &[u8; INITIATION_LEN],
-    ) -> BoxFuture<Result<BoxByteStream, DialError>> {
+    fn control(&self, initiation: &[u8; INITIATION_LEN]) -> BoxFuture<Result<BoxByteStream, DialError>> {
         self.dials.fetch_add(1, Ordering::Relaxed);
         let failure = self.failures.lock().unwrap().pop_front();
         let accepted = accept(initiation, &self.key, &mut SystemRng);

@@ -1,6 +1,7 @@
 //! Whole nodes with a control server and relays in memory, on a clock that stands still while anything can still
 //! happen.
 
+mod events;
 mod relays;
 
 use std::collections::{HashMap, HashSet};
@@ -12,8 +13,8 @@ use dayfly_platform::random::SystemRng;
 use dayfly_platform::{BoxByteStream, BoxFuture};
 use dayfly_sorted::SortedMap;
 use dayfly_wire::control::{
-    DerpMap, DerpNode, DerpRegion, FilterRule, IpPrefix, MapResponse, NetPortRange, Node as MapNode,
-    PortRange, RegisterResponse,
+    DerpMap, DerpNode, DerpRegion, FilterRule, Hostinfo, IpPrefix, MapResponse, NetPortRange,
+    Node as MapNode, PortRange, RegisterResponse,
 };
 use dayfly_wire::derp::{self, Decoded, Frame, PeerGoneReason, Receiver, ServerInfo};
 use dayfly_wire::key::{DiscoPublic, NodePrivate, NodePublic};
@@ -24,7 +25,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::control::tests::server::{Incoming, Map, Server};
-use crate::{DerpAddress, DialError};
+use crate::{DerpAddress, DialError, NodeKeys};
 
 const PORT: u16 = 22;
 
@@ -117,16 +118,16 @@ struct TestDialer {
 }
 
 impl Dialer for TestDialer {
-    fn control_key(&self, url: &str, version: u16) -> BoxFuture<Result<Vec<u8>, DialError>> {
-        self.server.control_key(url, version)
+    fn control_url(&self) -> &str {
+        self.server.control_url()
     }
 
-    fn control(
-        &self,
-        url: &str,
-        initiation: &[u8; INITIATION_LEN],
-    ) -> BoxFuture<Result<BoxByteStream, DialError>> {
-        self.server.control(url, initiation)
+    fn control_key(&self, version: u16) -> BoxFuture<Result<Vec<u8>, DialError>> {
+        self.server.control_key(version)
+    }
+
+    fn control(&self, initiation: &[u8; INITIATION_LEN]) -> BoxFuture<Result<BoxByteStream, DialError>> {
+        self.server.control(initiation)
     }
 
     fn derp(&self, address: &DerpAddress) -> BoxFuture<Result<BoxByteStream, DialError>> {
@@ -152,7 +153,7 @@ impl Dialer for TestDialer {
 /// A node and its control server.
 struct Member {
     node: Node,
-    events: mpsc::Receiver<NodeEvent>,
+    events: NodeEvents,
     requests: mpsc::Receiver<Incoming>,
     map: Option<Map>,
     key: NodePublic,
@@ -164,11 +165,9 @@ impl Member {
     async fn start(relays: &Relays) -> Self {
         let (server, requests) = Server::new();
         let options = NodeOptions {
-            control_url: "https://control.test".to_owned(),
             control_key: Some(server.public_key()),
             auth_key: Some("key".to_owned().into()),
-            hostinfo: Hostinfo::default(),
-            ephemeral: true,
+            ..NodeOptions::new(NodeKeys::generate(), Hostinfo::default())
         };
         let (node, events) = Node::start(Arc::new(TestDialer { server, relays: relays.clone() }), options);
         let (key, disco) = (NodePublic::default(), DiscoPublic::default());
@@ -420,7 +419,7 @@ async fn a_node_is_not_running_before_an_administrator_approved_it() {
     member.send(&map(waiting.clone(), None));
     assert_eq!(member.event(kind).await, "map");
     member.idle(5).await;
-    assert!(member.events.try_recv().is_err());
+    assert!(member.events.try_recv().is_none());
     assert_eq!(relays.dials(1), 0, "a relay may turn it away");
 
     for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! What a node does when one of several relays fails.
+//! Conduct of a node when one of several relays fails.
 
 use dayfly_platform::time::timeout;
 
