@@ -199,6 +199,7 @@ mod tests {
                 ports: PortRange { first: ports.0, last: ports.1 },
             }],
             ip_proto: protocols.to_vec(),
+            ..FilterRule::default()
         }
     }
 

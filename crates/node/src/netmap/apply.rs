@@ -165,7 +165,7 @@ impl NetMap {
 
     /// Without regions the ones known before stay, and only the hints change.
     fn apply_derp_map(&mut self, update: DerpMap) {
-        let DerpMap { regions, home_params } = update;
+        let DerpMap { regions, home_params, omit_default_regions: _ } = update;
         if regions.is_some() {
             self.derp_map.regions = regions;
         }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use dayfly_wire::control::{CapSet, UserProfile};
+use dayfly_wire::control::{CapMap, UserProfile};
 use dayfly_wire::key::NodePublic;
 
 use super::{NetMap, Peer};
@@ -27,7 +27,7 @@ pub struct PeerIdentity {
     /// Tags.
     pub tags: Vec<String>,
     /// Capabilities and attributes that the control server gives the node.
-    pub capabilities: CapSet,
+    pub capabilities: CapMap,
 }
 
 impl Peer<'_> {

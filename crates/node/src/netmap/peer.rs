@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use dayfly_wire::control::{CapSet, IpPrefix, Node, Timestamp, UserProfile};
+use dayfly_wire::control::{CapMap, IpPrefix, Node, Timestamp, UserProfile};
 use dayfly_wire::key::{DiscoPublic, NodePublic};
 
 /// View of a node of the map.
@@ -142,7 +142,7 @@ impl<'a> Peer<'a> {
 
     /// Returns its capabilities and attributes.
     #[must_use]
-    pub fn capabilities(&self) -> &'a CapSet {
+    pub fn capabilities(&self) -> &'a CapMap {
         &self.node.cap_map
     }
 

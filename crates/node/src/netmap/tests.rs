@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use dayfly_sorted::SortedMap;
 use dayfly_wire::control::{
-    CapSet, DerpMap, DerpRegion, DnsConfig, DnsRecord, FilterRule, Hostinfo, MapResponse, Node, PeerChange,
+    CapMap, DerpMap, DerpRegion, DnsConfig, DnsRecord, FilterRule, Hostinfo, MapResponse, Node, PeerChange,
     Timestamp, UserProfile,
 };
 use dayfly_wire::key::{DiscoPublic, NodePublic};
@@ -107,7 +107,7 @@ fn a_patch_changes_just_what_it_names() {
         key: Some(key(40)),
         disco_key: Some(disco),
         cap: 100,
-        cap_map: Some(CapSet::from_iter(["x".to_owned()])),
+        cap_map: Some(CapMap::from_iter(["x".to_owned()])),
         endpoints: Some(vec!["192.0.2.1:1".to_owned()]),
         key_expiry: Some(NOW),
         ..PeerChange::default()
@@ -121,7 +121,7 @@ fn a_patch_changes_just_what_it_names() {
         key: key(40),
         disco_key: disco,
         cap: 100,
-        cap_map: CapSet::from_iter(["x".to_owned()]),
+        cap_map: CapMap::from_iter(["x".to_owned()]),
         endpoints: vec!["192.0.2.1:1".to_owned()],
         key_expiry: Some(NOW),
         ..before
@@ -190,14 +190,14 @@ fn relays_stay_when_only_the_hints_about_them_change() {
     let mut map = three();
     let region = DerpRegion { region_id: 7, ..DerpRegion::default() };
     let regions = SortedMap::from([(7, Some(region)), (8, None)]);
-    let full = DerpMap { regions: Some(regions), home_params: None };
+    let full = DerpMap { regions: Some(regions), ..DerpMap::default() };
     map.apply(MapResponse { derp_map: Some(full), ..MapResponse::default() }, false, NOW);
     assert_eq!(map.derp_regions().map(|region| region.region_id).collect::<Vec<_>>(), [7]);
-    let hints = DerpMap { regions: None, home_params: Some(Default::default()) };
+    let hints = DerpMap { home_params: Some(Default::default()), ..DerpMap::default() };
     map.apply(MapResponse { derp_map: Some(hints), ..MapResponse::default() }, false, NOW);
     assert!(map.derp_region(7).is_some());
     assert!(map.derp_map().home_params.is_some());
-    let none = DerpMap { regions: Some(SortedMap::new()), home_params: None };
+    let none = DerpMap { regions: Some(SortedMap::new()), ..DerpMap::default() };
     map.apply(MapResponse { derp_map: Some(none), ..MapResponse::default() }, false, NOW);
     assert!(map.derp_region(7).is_none());
 }

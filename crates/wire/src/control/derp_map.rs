@@ -9,15 +9,18 @@ use super::tolerant::is_default;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct DerpMap {
-    /// How nodes choose their home region.
+    /// Weights by which nodes choose their home region.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub home_params: Option<DerpHomeParams>,
     /// Regions by number, which are 1 to 65535 in practice. In an update `None` keeps the regions known before;
     /// a region of `None` does not exist.
     pub regions: Option<SortedMap<u32, Option<DerpRegion>>>,
+    /// The regions built into the node's software are not to be used besides these.
+    #[serde(rename = "omitDefaultRegions", skip_serializing_if = "is_default")]
+    pub omit_default_regions: bool,
 }
 
-/// How nodes choose their home region.
+/// Weights by which nodes choose their home region (tailcfg `DERPHomeParams`).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct DerpHomeParams {
@@ -37,6 +40,12 @@ pub struct DerpRegion {
     pub region_code: String,
     /// Name for people.
     pub region_name: String,
+    /// Latitude in degrees.
+    #[serde(skip_serializing_if = "is_default")]
+    pub latitude: f64,
+    /// Longitude in degrees.
+    #[serde(skip_serializing_if = "is_default")]
+    pub longitude: f64,
     /// No node should make this its home without need.
     #[serde(skip_serializing_if = "is_default")]
     pub avoid: bool,
@@ -79,6 +88,9 @@ pub struct DerpNode {
     /// Its certificate is not to be verified.
     #[serde(skip_serializing_if = "is_default")]
     pub insecure_for_tests: bool,
+    /// Address of its STUN server in tests.
+    #[serde(rename = "STUNTestIP", skip_serializing_if = "String::is_empty")]
+    pub stun_test_ip: String,
     /// Its port 80 can be used to look for captive portals.
     #[serde(rename = "CanPort80", skip_serializing_if = "is_default")]
     pub can_port_80: bool,

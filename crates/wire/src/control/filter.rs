@@ -1,8 +1,12 @@
-//! Packet filter rules as the server sends them; what they mean is the node's business.
+//! Packet filter rules as the server sends them; their meaning is the node's business.
 
 use serde::{Deserialize, Serialize};
 
-/// Lets some sources reach some destinations (tailcfg `FilterRule`). Application grants are not read.
+use super::CapGrant;
+
+/// Admits some sources to some destinations, or grants them capabilities there (tailcfg `FilterRule`).
+///
+/// `SrcBits` and the `Bits` of a destination, which no server may send to a client of today, are not kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct FilterRule {
@@ -15,6 +19,9 @@ pub struct FilterRule {
     /// IP protocol numbers; empty is TCP, UDP and ICMP. Numbers outside 0 to 255 are to be ignored.
     #[serde(rename = "IPProto", skip_serializing_if = "Vec::is_empty")]
     pub ip_proto: Vec<i32>,
+    /// Capabilities that the sources have; a rule has these or `dst_ports`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cap_grant: Vec<CapGrant>,
 }
 
 /// Destination of a rule (tailcfg `NetPortRange`).

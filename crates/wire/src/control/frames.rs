@@ -13,7 +13,7 @@ pub const MAX_MAP_BODY: usize = 32 << 20;
 
 const LENGTH: usize = 4;
 
-/// Why a map answer can't be read on. The stream is lost.
+/// Reason why a map answer cannot be read on, or a message not be written. A stream that is read is lost.
 #[derive(Debug, thiserror::Error)]
 pub enum MapFrameError {
     /// A frame announces more than [`MAX_MAP_FRAME`].
@@ -28,13 +28,51 @@ pub enum MapFrameError {
     Zstd(#[from] super::ZstdError),
 }
 
-/// How the bodies of map messages are compressed, as the request asked for.
+/// Compression of map messages' bodies, which the request asks for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Compression {
+pub enum MapCompression {
+    /// Plain JSON.
     #[default]
-    None,
+    Plain,
+    /// Each body is a zstd frame of its own, as Go's client always wants it.
     #[cfg(feature = "zstd")]
     Zstd,
+}
+
+impl MapCompression {
+    /// Returns the compression that a [`MapRequest`](super::MapRequest) asks for by `compress`; `None` for one that is not
+    /// known here.
+    #[must_use]
+    pub fn requested(compress: &str) -> Option<Self> {
+        match compress {
+            "" => Some(Self::Plain),
+            #[cfg(feature = "zstd")]
+            "zstd" => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+
+    /// Appends a message to a map answer, as a server does. The same message gives the same bytes each time, by which Go's
+    /// client recognises keep-alives.
+    ///
+    /// # Errors
+    /// When the message cannot be written as JSON, or is longer than [`MAX_MAP_BODY`].
+    pub fn write_frame(self, message: &MapResponse, out: &mut Vec<u8>) -> Result<(), MapFrameError> {
+        let body = serde_json::to_vec(message)?;
+        if body.len() > MAX_MAP_BODY {
+            return Err(MapFrameError::TooLong(body.len()));
+        }
+        let body = match self {
+            Self::Plain => body,
+            #[cfg(feature = "zstd")]
+            Self::Zstd => super::zstd::compress(&body),
+        };
+        let length = u32::try_from(body.len()).ok().filter(|_| body.len() <= MAX_MAP_FRAME);
+        let length = length.ok_or(MapFrameError::TooLong(body.len()))?;
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(&body);
+        Ok(())
+    }
 }
 
 /// Cuts the bytes of a map answer into messages. Memory grows with what arrived, never with what was announced.
@@ -42,21 +80,21 @@ enum Compression {
 pub struct MapFrames {
     buffer: Vec<u8>,
     read: usize,
-    compression: Compression,
+    compression: MapCompression,
 }
 
 impl MapFrames {
-    /// For bodies of plain JSON.
+    /// Makes a reader of bodies of plain JSON.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// For bodies that are a zstd frame of JSON each.
+    /// Makes a reader of bodies that are a zstd frame of JSON each.
     #[cfg(feature = "zstd")]
     #[must_use]
     pub fn zstd() -> Self {
-        Self { compression: Compression::Zstd, ..Self::default() }
+        Self { compression: MapCompression::Zstd, ..Self::default() }
     }
 
     /// Takes the next bytes of the answer.
@@ -68,7 +106,10 @@ impl MapFrames {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next message that is complete; `None` when more bytes are needed. After an error the stream is lost.
+    /// Returns the next message that is complete; `None` when more bytes are needed.
+    ///
+    /// # Errors
+    /// When a frame is too long, or its body is not what was asked for. The stream is lost then.
     pub fn next_message(&mut self) -> Result<Option<MapResponse>, MapFrameError> {
         let unread = self.buffer.get(self.read..).unwrap_or_default();
         let Some((length, rest)) = unread.split_first_chunk::<LENGTH>() else {
@@ -82,9 +123,9 @@ impl MapFrames {
             return Ok(None);
         };
         let message = match self.compression {
-            Compression::None => from_json(body)?,
+            MapCompression::Plain => from_json(body)?,
             #[cfg(feature = "zstd")]
-            Compression::Zstd => from_json(&super::zstd::decompress(body, MAX_MAP_BODY)?)?,
+            MapCompression::Zstd => from_json(&super::zstd::decompress(body, MAX_MAP_BODY)?)?,
         };
         self.read += LENGTH + length;
         if self.read == self.buffer.len() {
@@ -99,14 +140,9 @@ impl MapFrames {
 /// Appends a message of plain JSON to a map answer, as a server does.
 ///
 /// # Errors
-/// When the message cannot be written as JSON, or is longer than [`MAX_MAP_FRAME`].
+/// As for [`MapCompression::write_frame`].
 pub fn write_map_frame(message: &MapResponse, out: &mut Vec<u8>) -> Result<(), MapFrameError> {
-    let body = serde_json::to_vec(message)?;
-    let length = u32::try_from(body.len()).ok().filter(|_| body.len() <= MAX_MAP_FRAME);
-    let length = length.ok_or(MapFrameError::TooLong(body.len()))?;
-    out.extend_from_slice(&length.to_le_bytes());
-    out.extend_from_slice(&body);
-    Ok(())
+    MapCompression::Plain.write_frame(message, out)
 }
 
 #[cfg(test)]
@@ -131,6 +167,28 @@ mod tests {
         let mut out = Vec::new();
         write_map_frame(&MapResponse { keep_alive: true, ..MapResponse::default() }, &mut out).unwrap();
         assert_eq!(out, b"\x12\0\0\0{\"KeepAlive\":true}");
+    }
+
+    #[cfg(feature = "zstd")]
+    #[test]
+    fn a_compressed_message_is_read_back_and_is_the_same_each_time() {
+        let [mut once, mut twice] = [Vec::new(), Vec::new()];
+        for out in [&mut once, &mut twice] {
+            let compression = MapCompression::requested("zstd").unwrap();
+            compression.write_frame(&named("tail.test"), out).unwrap();
+        }
+        assert_eq!(once, twice);
+        // The magic number of zstd (RFC 8878 section 3.1.1), behind the length.
+        assert_eq!(once[4..8], [0x28, 0xb5, 0x2f, 0xfd]);
+        let mut frames = MapFrames::zstd();
+        frames.push(&once);
+        assert_eq!(frames.next_message().unwrap(), Some(named("tail.test")));
+    }
+
+    #[test]
+    fn an_unknown_compression_is_none() {
+        assert_eq!(MapCompression::requested(""), Some(MapCompression::Plain));
+        assert_eq!(MapCompression::requested("br"), None);
     }
 
     proptest! {

@@ -3,13 +3,16 @@
 use dayfly_sorted::SortedMap;
 use serde::{Deserialize, Serialize};
 
-#[cfg(feature = "ssh-policy")]
-use super::SshPolicy;
 use super::tolerant::is_default;
-use super::{DerpMap, DnsConfig, FilterRule, Hostinfo, Node, Timestamp, UserProfile};
+use super::{
+    CapMap, ClientVersion, ControlDialPlan, Deferred, DerpMap, DnsConfig, FilterRule, Hostinfo, Node,
+    PingRequest, SshPolicy, TailnetLockInfo, Timestamp, UserProfile,
+};
 use crate::key::{DiscoPublic, NodePublic};
 
-/// Asks for the tailnet's state, or tells the server of changes (tailcfg `MapRequest`).
+/// A node's request for the tailnet's state, or its report of changes (tailcfg `MapRequest`).
+///
+/// The proof of a key in hardware (`HardwareAttestationKey` and its signature) and `ConnectionHandleForTest` are not kept.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct MapRequest {
@@ -24,28 +27,51 @@ pub struct MapRequest {
     pub node_key: NodePublic,
     /// Key of path discovery.
     pub disco_key: DiscoPublic,
-    /// The answer is to go on for ever, a message for each change.
+    /// The answer has no end, and a message for each change. The request reports nothing then, from version 68 on.
     #[serde(skip_serializing_if = "is_default")]
     pub stream: bool,
-    /// Without `stream`: only tells the server of changes; the answer says nothing.
+    /// Without `stream`: a report of changes, whose answer has no body.
     #[serde(skip_serializing_if = "is_default")]
     pub omit_peers: bool,
-    /// What the node tells of itself.
+    /// Description that the node gives of itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hostinfo: Option<Hostinfo>,
     /// `address:port` pairs of UDP under which the node may be reached.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<String>,
-    /// The kind of each endpoint, in the same order.
+    /// Kind of each endpoint, in the same order: 0 unknown, 1 local, 2 STUN, 3 mapped port, 4 STUN with the local port,
+    /// 5 configured.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub endpoint_types: Vec<u8>,
+    pub endpoint_types: Vec<i32>,
+    /// A stream of this name is to be resumed, where the server can.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub map_session_handle: String,
+    /// Number of the last message of that stream that the node has.
+    #[serde(skip_serializing_if = "is_default")]
+    pub map_session_seq: i64,
+    /// Hash of the node's state of the tailnet's lock.
+    #[serde(rename = "TKAHead", skip_serializing_if = "String::is_empty")]
+    pub tka_head: String,
+    /// The request changes nothing; of old clients.
+    #[serde(skip_serializing_if = "is_default")]
+    pub read_only: bool,
+    /// Flags for whoever debugs the server.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub debug_flags: Vec<String>,
 }
 
 /// A message of the map stream (tailcfg `MapResponse`). What is absent has not changed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct MapResponse {
-    /// Sign of life; of the rest only `ping_request`, `control_time` and `pop_browser_url` count then.
+    /// Name of this stream, in its first message, where the server can resume it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub map_session_handle: String,
+    /// Number of this message in a stream that can be resumed.
+    #[serde(skip_serializing_if = "is_default")]
+    pub seq: i64,
+    /// Keep-alive; of the rest only `ping_request`, `control_time`, `pop_browser_url`, `client_version` and
+    /// `control_dial_plan` count then.
     #[serde(skip_serializing_if = "is_default")]
     pub keep_alive: bool,
     /// A request to answer.
@@ -66,16 +92,16 @@ pub struct MapResponse {
     /// Peers that are new or changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub peers_changed: Vec<Node>,
-    /// Numbers of peers that are gone.
+    /// Numbers of peers that were removed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub peers_removed: Vec<i64>,
     /// Changed fields of known peers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub peers_changed_patch: Vec<PeerChange>,
-    /// By peer: whether it was seen right now, or its time of being seen is unknown.
+    /// By peer: `true` when it was seen right now, `false` when the time of its being seen is unknown.
     #[serde(skip_serializing_if = "SortedMap::is_empty")]
     pub peer_seen_change: SortedMap<i64, bool>,
-    /// By peer: whether it is online.
+    /// By peer: `true` when it is online.
     #[serde(skip_serializing_if = "SortedMap::is_empty")]
     pub online_change: SortedMap<i64, bool>,
     /// Names and resolvers.
@@ -84,10 +110,10 @@ pub struct MapResponse {
     /// Name of the tailnet.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub domain: String,
-    /// Whether the node is to report its services.
+    /// The node is to report its services.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub collect_services: Option<bool>,
-    /// The packet filter called `base`; `Some` of nothing lets nothing in.
+    /// The packet filter called `base`; `Some` of nothing admits nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub packet_filter: Option<Vec<FilterRule>>,
     /// Packet filters by name; `None` deletes one, and `*` with `None` deletes all before the others are set.
@@ -96,22 +122,36 @@ pub struct MapResponse {
     /// Owners of nodes, new or changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub user_profiles: Vec<UserProfile>,
-    /// What is wrong with the node, in sentences; `Some` of nothing is healthy.
+    /// Troubles of the node, in sentences; `Some` of nothing is healthy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<Vec<String>>,
-    /// What a person should know, by key; `None` takes one back, and `*` with `None` takes all back.
+    /// Messages for a person, by key; `None` takes one back, and `*` with `None` takes all back.
     #[serde(skip_serializing_if = "SortedMap::is_empty")]
     pub display_messages: SortedMap<String, Option<DisplayMessage>>,
-    /// Who may open SSH sessions on this node.
-    #[cfg(feature = "ssh-policy")]
+    /// Policy of SSH sessions on this node. One without rules revokes all.
     #[serde(rename = "SSHPolicy", skip_serializing_if = "Option::is_none")]
-    pub ssh_policy: Option<SshPolicy>,
+    pub ssh_policy: Option<Deferred<SshPolicy>>,
     /// The server's clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub control_time: Option<Timestamp>,
+    /// State of the tailnet's lock. Absent in a first message means that there is none.
+    #[serde(rename = "TKAInfo", skip_serializing_if = "Option::is_none")]
+    pub tka_info: Option<Deferred<TailnetLockInfo>>,
+    /// Names the tailnet in the logs of the data plane.
+    #[serde(rename = "DomainDataPlaneAuditLogID", skip_serializing_if = "String::is_empty")]
+    pub domain_data_plane_audit_log_id: String,
     /// Orders to Go's client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub debug: Option<Debug>,
+    /// Addresses at which the control server can be dialled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control_dial_plan: Option<Deferred<ControlDialPlan>>,
+    /// News about versions of the node's software.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_version: Option<Deferred<ClientVersion>>,
+    /// Nodes that say nothing about it update themselves; of old servers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_auto_update: Option<bool>,
 }
 
 /// Changed fields of a peer (tailcfg `PeerChange`). What is absent has not changed.
@@ -129,68 +169,72 @@ pub struct PeerChange {
     pub cap: i32,
     /// All capabilities.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cap_map: Option<super::CapSet>,
+    pub cap_map: Option<CapMap>,
     /// All UDP endpoints.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<Vec<String>>,
     /// WireGuard key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<NodePublic>,
+    /// Signature of the key by the tailnet's lock, in base64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_signature: Option<String>,
     /// Key of path discovery.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disco_key: Option<DiscoPublic>,
-    /// Whether it is online.
+    /// Connected to the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub online: Option<bool>,
-    /// When it was last seen.
+    /// Moment at which it was last seen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<Timestamp>,
-    /// When its key expires.
+    /// Moment at which its key expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_expiry: Option<Timestamp>,
 }
 
-/// Something that a person should know (tailcfg `DisplayMessage`).
+/// A message for a person (tailcfg `DisplayMessage`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct DisplayMessage {
-    /// A few words.
+    /// Title of a few words.
     pub title: String,
-    /// Sentences.
+    /// Text of some sentences.
     pub text: String,
     /// `high`, `medium` or `low`.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub severity: String,
+    /// The node's connections suffer.
+    #[serde(skip_serializing_if = "is_default")]
+    pub impacts_connectivity: bool,
+    /// Button beside the message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub primary_action: Option<DisplayMessageAction>,
 }
 
-/// A request of the server to show a sign of life (tailcfg `PingRequest`).
+/// Button beside a [`DisplayMessage`] (tailcfg `DisplayMessageAction`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
-pub struct PingRequest {
-    /// Where the answer goes. A value seen before is to be ignored.
+pub struct DisplayMessageAction {
+    /// Page that it opens.
     #[serde(rename = "URL")]
     pub url: String,
-    /// The answer goes through ts2021 instead of plain HTTPS.
-    #[serde(rename = "URLIsNoise", skip_serializing_if = "is_default")]
-    pub url_is_noise: bool,
-    /// Kinds of answer, separated by commas; empty is a `HEAD` request.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub types: String,
-    /// Address to ping, for kinds that do.
-    #[serde(rename = "IP", skip_serializing_if = "String::is_empty")]
-    pub ip: String,
-    /// For the kind `c2n`: an HTTP/1.1 request in base64.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub payload: String,
+    /// Text on the button.
+    pub label: String,
 }
 
 /// Orders to Go's client (tailcfg `Debug`).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct Debug {
+    /// The client stops for so many seconds.
+    #[serde(skip_serializing_if = "is_default")]
+    pub sleep_seconds: f64,
     /// Stops uploading logs for as long as the process lives.
     #[serde(skip_serializing_if = "is_default")]
     pub disable_log_tail: bool,
+    /// The client exits with this status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit: Option<i32>,
 }
 
 #[cfg(test)]

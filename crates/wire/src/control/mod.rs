@@ -1,12 +1,17 @@
-//! What a node and its coordination server say to each other, inside the ts2021 transport and around it.
+//! Messages between a node and its control server, inside ts2021 and around it.
 //!
 //! These are the JSON bodies of `/key`, `/machine/register` and `/machine/map`, the framing of a streamed map
 //! answer ([`MapFrames`]) and nothing of HTTP, connections or time. One type serves both sides of the wire.
 //!
 //! Reading is tolerant, as Go's is, when it goes through [`from_json`]: unknown keys are ignored, and `null` or absence
-//! is the empty value. Writing
-//! leaves out what is empty, except where the reader of `tailcfg/tailcfg.go` expects a key always.
+//! is the empty value. Writing leaves out what is empty, except where tailcfg/tailcfg.go always writes a key.
+//!
+//! The types name all keys of tailcfg in Tailscale 1.102.5 but those that their documentation lists as not kept. Keys of later
+//! versions are dropped, on purpose: who passes a message on says by a type what it passes on. Where that would lose what
+//! others defined, values stay as they came: [`RawJson`] in capabilities, [`Deferred`] for parts that few readers want.
 
+mod capabilities;
+mod client;
 mod derp_map;
 mod dns;
 mod filter;
@@ -14,34 +19,38 @@ mod frames;
 mod hostinfo;
 mod map;
 mod node;
+mod ping;
 mod prefix;
+mod raw;
 mod register;
 mod server_key;
-#[cfg(feature = "ssh-policy")]
 mod ssh;
 mod timestamp;
 mod tolerant;
 #[cfg(feature = "zstd")]
 mod zstd;
 
+pub use capabilities::{CapGrant, CapMap};
+pub use client::{ClientVersion, ControlCandidate, ControlDialPlan, TailnetLockInfo};
 pub use derp_map::{DerpHomeParams, DerpMap, DerpNode, DerpRegion};
 pub use dns::{DnsConfig, DnsRecord, DnsResolver};
 pub use filter::{FilterRule, NetPortRange, PortRange};
-pub use frames::{MAX_MAP_BODY, MAX_MAP_FRAME, MapFrameError, MapFrames, write_map_frame};
+pub use frames::{MAX_MAP_BODY, MAX_MAP_FRAME, MapCompression, MapFrameError, MapFrames, write_map_frame};
 pub use hostinfo::{Hostinfo, NetInfo, Service};
-pub use map::{Debug, DisplayMessage, MapRequest, MapResponse, PeerChange, PingRequest};
-pub use node::{CapSet, Node, UserProfile};
+pub use map::{Debug, DisplayMessage, DisplayMessageAction, MapRequest, MapResponse, PeerChange};
+pub use node::{Node, UserProfile};
+pub use ping::{PingRequest, PingResponse};
 pub use prefix::{IpPrefix, IpPrefixError};
+pub use raw::{Deferred, RawJson};
 pub use register::{Login, RegisterAuth, RegisterRequest, RegisterResponse, User};
 pub use server_key::{ControlKeyError, EarlyPayload, OverTlsPublicKeyResponse, parse_control_key};
-#[cfg(feature = "ssh-policy")]
-pub use ssh::{OnRecordingFailure, SshAction, SshPolicy, SshPrincipal, SshRule};
+pub use ssh::{OnRecordingFailure, SshAction, SshDelegation, SshPolicy, SshPrincipal, SshRule, SshVerdict};
 pub use timestamp::{Timestamp, TimestampError};
 pub use tolerant::from_json;
 #[cfg(feature = "zstd")]
 pub use zstd::{MAX_ZSTD_WINDOW, ZstdError};
 
-/// The capability version that this implementation claims, of tailcfg's `CurrentCapabilityVersion` series.
+/// Capability version that this implementation claims, of tailcfg's `CurrentCapabilityVersion` series.
 ///
 /// It promises: delta maps and patches, named packet filters, `HomeDERP`, absent `AllowedIPs`, answers to 429.
 /// Headscale accepts 113 and up.

@@ -1,15 +1,14 @@
 //! Nodes and their owners, as the map describes them.
 
-use dayfly_sorted::{SortedMap, SortedSet};
-use serde::de::IgnoredAny;
-use serde::ser::SerializeMap as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::tolerant::is_default;
-use super::{Hostinfo, IpPrefix, Timestamp};
+use super::{CapMap, DnsResolver, Hostinfo, IpPrefix, Timestamp};
 use crate::key::{DiscoPublic, MachinePublic, NodePublic};
 
 /// A node of the tailnet: this one or a peer (tailcfg `Node`).
+///
+/// `ComputedName` and `ComputedNameWithHost`, which Go's client computes for itself, are not kept.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct Node {
@@ -23,11 +22,17 @@ pub struct Node {
     pub name: String,
     /// Number of the user that owns it; tagged nodes have a pseudo-user.
     pub user: i64,
+    /// Number of the user who shares it; 0 when nobody does.
+    #[serde(skip_serializing_if = "is_default")]
+    pub sharer: i64,
     /// WireGuard key, which is also the node's address at a relay.
     pub key: NodePublic,
-    /// When the key expires; `None` or zero is never.
+    /// Moment at which the key expires; `None` or zero is never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_expiry: Option<Timestamp>,
+    /// Signature of the key by the tailnet's lock, in base64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_signature: Option<String>,
     /// The installation's key.
     #[serde(skip_serializing_if = "is_default")]
     pub machine: MachinePublic,
@@ -36,7 +41,7 @@ pub struct Node {
     pub disco_key: DiscoPublic,
     /// Its addresses in the tailnet.
     pub addresses: Vec<IpPrefix>,
-    /// What may be sent to it and come from it; `None` is its addresses.
+    /// Prefixes of what may be sent to it and come from it; `None` is its addresses.
     #[serde(rename = "AllowedIPs", skip_serializing_if = "Option::is_none")]
     pub allowed_ips: Option<Vec<IpPrefix>>,
     /// `address:port` pairs of UDP.
@@ -48,10 +53,10 @@ pub struct Node {
     /// Home region, through which it is reached; 0 while it has none.
     #[serde(rename = "HomeDERP", skip_serializing_if = "is_default")]
     pub home_derp: u32,
-    /// What it tells of itself.
+    /// Description that it gives of itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hostinfo: Option<Hostinfo>,
-    /// When it was added.
+    /// Moment at which it was added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<Timestamp>,
     /// Capability version of its software.
@@ -63,25 +68,49 @@ pub struct Node {
     /// Prefixes that it is the router of.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub primary_routes: Vec<IpPrefix>,
-    /// When it was last connected to the server; absent while it is.
+    /// Moment at which it was last connected to the server; absent while it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<Timestamp>,
-    /// Whether it is connected to the server; `None` is unknown.
+    /// Connected to the server; `None` is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub online: Option<bool>,
-    /// An administrator has let it in, or nobody has to. Go writes no `false`: absent is not let in.
+    /// An administrator has admitted it, or nobody has to. Go writes no `false`: absent is not admitted.
     #[serde(skip_serializing_if = "is_default")]
     pub machine_authorized: bool,
+    /// Names of capabilities, as old servers write them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<String>,
     /// Capabilities and attributes that the server gives it.
-    #[serde(skip_serializing_if = "CapSet::is_empty")]
-    pub cap_map: CapSet,
+    #[serde(skip_serializing_if = "CapMap::is_empty")]
+    pub cap_map: CapMap,
+    /// It is not signed by the tailnet's lock, and gets no traffic but to its peer API.
+    #[serde(rename = "UnsignedPeerAPIOnly", skip_serializing_if = "is_default")]
+    pub unsigned_peer_api_only: bool,
+    /// Names this node in the logs of the data plane.
+    #[serde(rename = "DataPlaneAuditLogID", skip_serializing_if = "String::is_empty")]
+    pub data_plane_audit_log_id: String,
     /// Its key has expired.
     #[serde(skip_serializing_if = "is_default")]
     pub expired: bool,
+    /// IPv4 address by which this peer knows the node that the map is for.
+    #[serde(rename = "SelfNodeV4MasqAddrForThisPeer", skip_serializing_if = "Option::is_none")]
+    pub self_node_v4_masq_addr_for_this_peer: Option<String>,
+    /// IPv6 address by which this peer knows the node that the map is for.
+    #[serde(rename = "SelfNodeV6MasqAddrForThisPeer", skip_serializing_if = "Option::is_none")]
+    pub self_node_v6_masq_addr_for_this_peer: Option<String>,
+    /// It speaks WireGuard and neither disco nor DERP.
+    #[serde(rename = "IsWireGuardOnly", skip_serializing_if = "is_default")]
+    pub is_wireguard_only: bool,
+    /// It may not open connections to the node that the map is for.
+    #[serde(skip_serializing_if = "is_default")]
+    pub is_jailed: bool,
+    /// Resolvers to use while this is the exit node.
+    #[serde(rename = "ExitNodeDNSResolvers", skip_serializing_if = "Vec::is_empty")]
+    pub exit_node_dns_resolvers: Vec<DnsResolver>,
 }
 
 impl Node {
-    /// The region through which the node is reached: `HomeDERP`, or the port of the old servers' fake address.
+    /// Returns the region through which the node is reached: `HomeDERP`, or the port of the old servers' fake address.
     #[must_use]
     pub fn home_region(&self) -> Option<u32> {
         let region = match self.home_derp {
@@ -92,49 +121,6 @@ impl Node {
     }
 }
 
-/// Names of a node's capabilities (the keys of tailcfg `NodeCapMap`). Their values are not read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CapSet(SortedSet<String>);
-
-impl CapSet {
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether the node has this capability.
-    #[must_use]
-    pub fn contains(&self, name: &str) -> bool {
-        self.0.contains(name)
-    }
-}
-
-impl FromIterator<String> for CapSet {
-    fn from_iter<I: IntoIterator<Item = String>>(names: I) -> Self {
-        Self(names.into_iter().collect())
-    }
-}
-
-impl Serialize for CapSet {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for name in self.0.iter() {
-            map.serialize_entry(name, &[(); 0])?;
-        }
-        map.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for CapSet {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(SortedMap::<String, IgnoredAny>::deserialize(deserializer)?
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect())
-    }
-}
-
 /// The owner of a node (tailcfg `UserProfile`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
@@ -142,13 +128,16 @@ pub struct UserProfile {
     /// Number.
     #[serde(rename = "ID")]
     pub id: i64,
-    /// What the user logs in with, usually an e-mail address.
+    /// Name that the user logs in with, usually an e-mail address.
     pub login_name: String,
     /// Name for people.
     pub display_name: String,
     /// Address of a picture.
     #[serde(rename = "ProfilePicURL", skip_serializing_if = "String::is_empty")]
     pub profile_pic_url: String,
+    /// Groups of the user that rules of the node name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
 }
 
 #[cfg(test)]
@@ -164,13 +153,6 @@ mod tests {
         assert_eq!(node.home_region(), Some(900));
         assert_eq!(Node::default().home_region(), None);
         assert_eq!(Node { legacy_derp: "127.3.3.40:0".to_owned(), ..Node::default() }.home_region(), None);
-    }
-
-    #[test]
-    fn capabilities_are_read_whatever_their_values() {
-        let caps: CapSet = from_json(r#"{"a":null,"b":[],"c":[{"x":1},"y"]}"#.as_bytes()).unwrap();
-        assert!(caps.contains("a") && caps.contains("b") && caps.contains("c") && !caps.contains("d"));
-        assert_eq!(serde_json::to_string(&caps).unwrap(), r#"{"a":[],"b":[],"c":[]}"#);
     }
 
     #[test]

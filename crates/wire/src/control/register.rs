@@ -7,9 +7,12 @@ use zeroize::Zeroizing;
 
 use super::tolerant::is_default;
 use super::{Hostinfo, Timestamp};
-use crate::key::NodePublic;
+use crate::key::{NodePublic, TailnetLockPublic};
 
-/// A node's request to be let in, kept in, or let go (tailcfg `RegisterRequest`).
+/// A node's request to be admitted, to stay, or to log out (tailcfg `RegisterRequest`).
+///
+/// Signatures of devices (`SignatureType`, `Timestamp`, `DeviceCert`, `Signature`) and the token of old Android clients
+/// (`Auth.Oauth2Token`) are not kept: no server outside Tailscale's own can check them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct RegisterRequest {
@@ -19,27 +22,36 @@ pub struct RegisterRequest {
     pub node_key: NodePublic,
     /// Key that it replaces; zero where there was none.
     pub old_node_key: NodePublic,
-    /// When the key is to expire. Zero leaves that to the server; a time in the past is a logout.
+    /// Key of the tailnet's lock; zero where the node has none.
+    #[serde(rename = "NLKey")]
+    pub nl_key: TailnetLockPublic,
+    /// Moment at which the key is to expire. Zero leaves that to the server; a time in the past is a logout.
     pub expiry: Timestamp,
     /// A login URL answered before: the server answers once it was visited.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub followup: String,
-    /// What the node tells of itself.
+    /// Description that the node gives of itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hostinfo: Option<Hostinfo>,
-    /// The node is to be removed when it goes away.
+    /// The node is to be removed when it disconnects.
     #[serde(skip_serializing_if = "is_default")]
     pub ephemeral: bool,
+    /// Signature of `node_key` by the tailnet's lock, in base64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_key_signature: Option<String>,
+    /// Tailnet that is wanted; behind `required:` no other will do.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub tailnet: String,
     /// Credential. Written last, for HTTP/2 may keep a copy of a body's first bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<RegisterAuth>,
 }
 
 impl RegisterRequest {
-    /// The `Expiry` that Go's client logs out with.
+    /// `Expiry` that Go's client logs out with.
     pub const LOGOUT_EXPIRY: Timestamp = Timestamp::from_unix(123);
 
-    /// A request to forget a node's key, and the node where it is ephemeral.
+    /// Makes a request to forget a node's key, and the node where it is ephemeral.
     #[must_use]
     pub fn logout(version: u16, node_key: NodePublic) -> Self {
         Self { version, node_key, expiry: Self::LOGOUT_EXPIRY, ..Self::default() }
@@ -66,15 +78,17 @@ impl fmt::Debug for RegisterAuth {
 pub struct RegisterResponse {
     /// The node's owner.
     pub user: User,
-    /// How the owner logged in.
+    /// Account that the owner logged in with.
     pub login: Login,
     /// The key has expired: another one has to be made.
     pub node_key_expired: bool,
-    /// The tailnet's owner has let the node in. The map's own field decides.
+    /// The tailnet's owner has admitted the node. The map's own field decides.
     pub machine_authorized: bool,
-    /// Where a person has to log in; then the request is to be repeated as a `Followup`.
+    /// Address at which a person has to log in; then the request is to be repeated as a `Followup`.
     #[serde(rename = "AuthURL")]
     pub auth_url: String,
+    /// Signature that a new node key is to be signed by, in base64.
+    pub node_key_signature: Option<String>,
     /// Text for people; not empty means that nothing else counts.
     pub error: String,
 }
@@ -83,21 +97,24 @@ pub struct RegisterResponse {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct User {
-    /// Number.
+    /// Number, unique forever.
     #[serde(rename = "ID")]
     pub id: i64,
     /// Name for people.
     pub display_name: String,
     /// Address of a picture.
-    #[serde(rename = "ProfilePicURL")]
+    #[serde(rename = "ProfilePicURL", skip_serializing_if = "String::is_empty")]
     pub profile_pic_url: String,
+    /// Moment at which the user was added.
+    #[serde(skip_serializing_if = "is_default")]
+    pub created: Timestamp,
 }
 
-/// How the owner of a registered node logged in (tailcfg `Login`).
+/// Account that the owner of a registered node logged in with (tailcfg `Login`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct Login {
-    /// Number.
+    /// Number, unique forever.
     #[serde(rename = "ID")]
     pub id: i64,
     /// Identity provider.

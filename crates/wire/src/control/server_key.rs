@@ -16,7 +16,7 @@ pub struct OverTlsPublicKeyResponse {
     pub public_key: MachinePublic,
 }
 
-/// Why the body of `/key` gives no key.
+/// Reason why the body of `/key` gives no key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ControlKeyError {
     /// It is something else than the expected JSON: another kind of server, or a page of a proxy.
@@ -27,14 +27,17 @@ pub enum ControlKeyError {
     TooOld,
 }
 
-/// The server's key from the body of `/key`.
+/// Reads the server's key from the body of `/key`.
+///
+/// # Errors
+/// When `body` is no such answer, or has no key of ts2021.
 pub fn parse_control_key(body: &[u8]) -> Result<MachinePublic, ControlKeyError> {
     let response: OverTlsPublicKeyResponse =
         from_json(body).map_err(|error| ControlKeyError::NotAKey(error.to_string()))?;
     if response.public_key.is_zero() { Err(ControlKeyError::TooOld) } else { Ok(response.public_key) }
 }
 
-/// What a server may send ahead of HTTP/2 (tailcfg `EarlyNoise`).
+/// Early payload: JSON that a server may send ahead of HTTP/2 (tailcfg `EarlyNoise`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct EarlyPayload {

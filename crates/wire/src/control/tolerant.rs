@@ -10,6 +10,9 @@ use core::marker::PhantomData;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// Reads one JSON value, as tolerantly as [this module](self) says.
+///
+/// # Errors
+/// When `json` is no JSON, is of another shape than `T`, or goes on behind the value.
 pub fn from_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let value = T::deserialize(Tolerant(&mut deserializer))?;
@@ -17,7 +20,7 @@ pub fn from_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, serde_json::Erro
     Ok(value)
 }
 
-/// Whether a field has the value that Go's `omitempty` leaves out.
+/// Returns `true` for the value that Go's `omitempty` leaves out.
 pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
@@ -25,7 +28,7 @@ pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 /// Wraps a deserializer, a visitor, a seed or an access: whatever comes out of one is wrapped again.
 struct Tolerant<T>(T);
 
-/// No elements and no entries.
+/// Access to no elements and no entries.
 struct Nothing<E>(PhantomData<E>);
 
 /// For a visitor of sequences: takes `null` too.
@@ -74,12 +77,13 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Tolerant<D> {
         self.deserialize_map(visitor)
     }
 
+    /// Asks the deserializer itself, which keeps the text of a [`RawJson`](super::RawJson) so.
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        visitor.visit_newtype_struct(self)
+        self.0.deserialize_newtype_struct(name, Tolerant(visitor))
     }
 
     fn deserialize_unit_struct<V: Visitor<'de>>(
@@ -130,6 +134,10 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Tolerant<V> {
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
         self.0.visit_some(Tolerant(deserializer))
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
+        self.0.visit_newtype_struct(Tolerant(deserializer))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, access: A) -> Result<V::Value, A::Error> {

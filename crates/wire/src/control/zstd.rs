@@ -1,7 +1,8 @@
-//! Decompression of map messages with a limit on everything that the sender chooses.
+//! Compression of map messages, and decompression with a limit on everything that the sender chooses.
 
 use ruzstd::decoding::errors::FrameDecoderError;
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
 /// Largest window that is accepted: what RFC 8878 section 3.1.1.1.2 recommends every decoder to support.
 pub const MAX_ZSTD_WINDOW: u64 = 8 << 20;
@@ -9,7 +10,7 @@ pub const MAX_ZSTD_WINDOW: u64 = 8 << 20;
 /// Decompressed bytes between two looks at the limit.
 const STEP: usize = 64 << 10;
 
-/// Why a body could not be decompressed.
+/// Reason why a body could not be decompressed.
 #[derive(Debug, thiserror::Error)]
 pub enum ZstdError {
     /// It grows beyond the limit.
@@ -23,7 +24,12 @@ pub enum ZstdError {
     Trailing(usize),
 }
 
-/// The content of one complete zstd frame, of at most `limit` bytes.
+/// Compresses into one complete zstd frame, at the fastest level, as Headscale does.
+pub(super) fn compress(content: &[u8]) -> Vec<u8> {
+    compress_to_vec(content, CompressionLevel::Fastest)
+}
+
+/// Returns the content of one complete zstd frame, of at most `limit` bytes.
 pub(super) fn decompress(mut frame: &[u8], limit: usize) -> Result<Vec<u8>, ZstdError> {
     let mut decoder = FrameDecoder::new();
     decoder.set_max_window_size(MAX_ZSTD_WINDOW);
@@ -46,13 +52,8 @@ pub(super) fn decompress(mut frame: &[u8], limit: usize) -> Result<Vec<u8>, Zstd
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
     use super::*;
-
-    fn compress(content: &[u8]) -> Vec<u8> {
-        compress_to_vec(content, CompressionLevel::Fastest)
-    }
 
     #[test]
     fn a_bomb_is_an_error_not_memory() {

@@ -12,7 +12,7 @@ mod public;
 mod text;
 
 pub use private::{DiscoPrivate, MachinePrivate, NodePrivate};
-pub use public::{ChallengePublic, DiscoPublic, MachinePublic, NodePublic};
+pub use public::{ChallengePublic, DiscoPublic, MachinePublic, NodePublic, TailnetLockPublic};
 pub use text::ParseKeyError;
 
 pub(crate) use text::{decode_hex, encode_hex};

@@ -126,7 +126,7 @@ fn bracketed(key: &[u8; KEY_LEN]) -> Short {
 }
 
 public_key! {
-    /// A machine's Noise static key, which identifies an installation (or a coordination server) on ts2021.
+    /// A machine's Noise static key, which identifies an installation (or a control server) on ts2021.
     MachinePublic, "mkey:", bracketed
 }
 
@@ -142,6 +142,11 @@ public_key! {
 }
 
 public_key! {
-    /// A coordination server's key for one connection, told in the early payload of ts2021.
+    /// An Ed25519 key of the tailnet's lock (Tailscale `types/key/nl.go`). Nothing here signs with one.
+    TailnetLockPublic, "nlpub:", bracketed
+}
+
+public_key! {
+    /// A control server's key for one connection, in the early payload of ts2021.
     ChallengePublic, "chalpub:", bracketed
 }

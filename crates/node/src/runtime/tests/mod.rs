@@ -263,7 +263,7 @@ fn derp_map(regions: &[u32]) -> DerpMap {
 
 fn open_filter() -> Vec<FilterRule> {
     let any = NetPortRange { ip: "*".to_owned(), ports: PortRange { first: 0, last: 65535 } };
-    vec![FilterRule { src_ips: vec!["*".to_owned()], dst_ports: vec![any], ip_proto: Vec::new() }]
+    vec![FilterRule { src_ips: vec!["*".to_owned()], dst_ports: vec![any], ..FilterRule::default() }]
 }
 
 /// Two nodes that know each other, the first at home in one region and the second in another.

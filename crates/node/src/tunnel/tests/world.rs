@@ -77,7 +77,7 @@ pub(super) fn node(side: usize, key: NodePublic, disco: &DiscoPrivate) -> Node {
 
 pub(super) fn open_filter() -> Vec<FilterRule> {
     let any = NetPortRange { ip: "*".to_owned(), ports: PortRange { first: 0, last: 65535 } };
-    vec![FilterRule { src_ips: vec!["*".to_owned()], dst_ports: vec![any], ip_proto: Vec::new() }]
+    vec![FilterRule { src_ips: vec!["*".to_owned()], dst_ports: vec![any], ..FilterRule::default() }]
 }
 
 /// The nodes of both sides.
