@@ -8,6 +8,7 @@ use bytes::{Buf as _, BytesMut};
 use dayfly_node::{DerpAddress, Dialer as _};
 use dayfly_platform::BoxByteStream;
 use dayfly_platform::random::SystemRng;
+use dayfly_platform::time::Moment;
 use dayfly_ssh::Pty;
 use dayfly_tests::native::{Carrier, Carrying, MACHINE, NativeDialer, ask, on_shared_tailnet};
 use dayfly_tests::wait::READY;
@@ -95,7 +96,7 @@ impl Stranger {
         let ping = disco::Message::Ping { tx_id: [7; 12], node: Some(self.key.public()) };
         let ping = ping.seal(&self.disco.public(), &self.disco.shared(disco), &mut SystemRng);
 
-        let now = Duration::from_secs(round as u64);
+        let now = Moment::from_start(Duration::from_secs(round as u64));
         let mut device =
             Device::new(Zeroizing::new(*self.key.as_bytes()), Duration::from_secs(1_800_000_000));
         let public_key = *node.as_bytes();
