@@ -1,28 +1,27 @@
-//! `cargo xtask lint`: formatting, clippy for both targets, the house's own rules, licences of what is depended on.
+//! `cargo xtask lint`: formatting, clippy for both targets, the house's own rules, documentation, the
+//! page's scripts, licences of what is depended on.
 
 use std::process::{Command, ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::paths::{self, cargo};
-use crate::rules;
-use crate::setup::rust::ensure_linters;
 use crate::step::{run, step};
-use crate::toolchain::{self, WASM, wasm_cargo};
+use crate::toolchain::{WASM, wasm_cargo};
+use crate::{fuzz, rules, setup};
 
 pub(crate) fn run_command() -> Result<ExitCode> {
-    let toolchain = toolchain::ensure()?;
-    ensure_linters()?;
-    let failed = all(&toolchain);
+    setup::run(setup::LINT)?;
+    let failed = all(&setup::wasm_toolchain()?);
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Run every check, also after one has failed; how many failed.
+/// Runs every check, also after one has failed; returns how many failed.
 pub(crate) fn all(toolchain: &str) -> usize {
     let outcomes = [
         step("formatting", || {
             run(cargo().args(["fmt", "--all", "--check"]))?;
-            run(cargo().args(["fmt", "--check", "--manifest-path", FUZZ]))
+            run(cargo().args(["fmt", "--check", "--manifest-path", fuzz::MANIFEST]))
         }),
         step("house rules", rules::check),
         step("clippy, native", || {
@@ -38,6 +37,14 @@ pub(crate) fn all(toolchain: &str) -> usize {
             run(clippy.args(DENY))
         }),
         step("clippy, fuzz targets", || run(fuzz_clippy().args(DENY))),
+        step("documentation", || {
+            let mut doc = cargo();
+            doc.args(["doc", "--quiet", "--keep-going", "--workspace", "--no-deps"]);
+            run(doc.env("RUSTDOCFLAGS", "-D warnings"))
+        }),
+        step("the page's scripts: types, lint and format", || {
+            run(Command::new("npm").args(["run", "--silent", "lint"]).current_dir(paths::root().join("www")))
+        }),
         step("licences, bans and sources of dependencies", || {
             let mut deny = cargo();
             deny.args(["deny", "--log-level", "error", "check", "licenses", "bans", "sources"]);
@@ -53,24 +60,11 @@ pub(crate) fn all(toolchain: &str) -> usize {
 /// Clippy on the fuzz targets, which are a workspace of their own, for nightly and sanitizers.
 fn fuzz_clippy() -> Command {
     let mut clippy = cargo();
-    clippy.args(["clippy", "--quiet", "--manifest-path", FUZZ]);
+    clippy.args(["clippy", "--quiet", "--manifest-path", fuzz::MANIFEST]);
     clippy.env("CARGO_TARGET_DIR", paths::target().join("fuzz"));
     // Nothing is linked here, so libFuzzer need not be compiled: this tells its build script that it is elsewhere.
     clippy.env("CUSTOM_LIBFUZZER_PATH", paths::target().join("fuzz/libfuzzer.a"));
     clippy
 }
 
-const FUZZ: &str = "fuzz/Cargo.toml";
-
 const DENY: &[&str] = &["--", "-D", "warnings"];
-
-/// Fail with `count` findings, if there are any.
-pub(crate) fn findings(found: &[String]) -> Result<()> {
-    for finding in found {
-        println!("    {finding}");
-    }
-    match found.len() {
-        0 => Ok(()),
-        count => bail!("{count} findings"),
-    }
-}

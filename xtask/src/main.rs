@@ -6,16 +6,16 @@
 mod bench;
 mod demo;
 mod dist;
+mod fuzz;
+mod jobs;
 mod lint;
 mod namespace;
-mod page;
 mod paths;
 mod rules;
 mod setup;
 mod step;
 mod test;
 mod toolchain;
-mod wasm_file;
 
 use std::env;
 use std::process::ExitCode;
@@ -27,8 +27,13 @@ usage: cargo xtask <command>
 
   setup          install and build what the other commands need, into ~/.cache/dayfly (or $DAYFLY_CACHE)
   demo           run Headscale, tailscaled, the relay and the page on loopback, and print the page's address
-  test [NAME..]  set up, lint, build and test everything; with names: only the tests against peers that match
-  lint           formatting, clippy (native and wasm), house rules, licences
+  test           set up, lint, build and test everything
+  test SUITE [NAME..]
+                 one suite, with only the set-up that it needs: unit, page, interop, faults, abuse, browser
+  test NAME..    the tests against peers and in browsers that match
+  fuzz [TARGET..] [--seconds N]
+                 libFuzzer on the targets in fuzz/, 60 s each unless told
+  lint           formatting, clippy (native and wasm), house rules, documentation, the page's scripts, licences
   dist           build the page into dist/
   bench [WHAT..] measure the page and Tailscale's own client in turn: size, start, stream;
                  or, for relay, our relay and derper
@@ -49,9 +54,10 @@ fn main() -> ExitCode {
 
 fn run(command: &str, arguments: &[String]) -> Result<ExitCode> {
     match command {
-        "setup" => setup::run(setup::Need::Tests).map(|_| ExitCode::SUCCESS),
+        "setup" => setup::run(setup::ALL).map(|_| ExitCode::SUCCESS),
         "demo" => demo::run_command(arguments),
         "test" => test::run_command(arguments),
+        "fuzz" => fuzz::run_command(arguments),
         "lint" => lint::run_command(),
         "dist" => dist::run_command(),
         "bench" => bench::run_command(arguments),

@@ -1,8 +1,8 @@
-//! One step of a command: it says what it does in one line, shows how it gets on, and tells how long it took.
+//! One step of a command: it prints what it does in one line, and how long it took.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -11,9 +11,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use crate::paths;
-
-/// How often a quiet step shows the last line of its log.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(20);
 
 /// Run `work` as a step called `what`.
 pub(crate) fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
@@ -42,30 +39,26 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Run a command quietly, its output in `<cache>/logs/<name>.log`, with a sign of life now and then.
+/// Run a command quietly, its output in `<cache>/logs/<name>.log`.
 pub(crate) fn run_logged(name: &str, command: &mut Command) -> Result<()> {
-    let dir = paths::cache()?.join("logs");
-    fs::create_dir_all(&dir)?;
-    let path = dir.join(format!("{name}.log"));
+    let path = log_of(name)?;
+    fs::create_dir_all(path.parent().unwrap_or(&path))?;
     let log = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-    let start = Instant::now();
-    let mut child = command.spawn().with_context(|| format!("cannot run {command:?}"))?;
-    let (done, ended) = mpsc::channel();
-    thread::spawn(move || done.send(child.wait()));
-    let status = loop {
-        match ended.recv_timeout(SIGN_OF_LIFE) {
-            Ok(status) => break status?,
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                println!("    ... {name}, {}: {}", seconds(start.elapsed()), last_lines(&path, 1));
-            }
-            Err(error) => return Err(error.into()),
-        }
-    };
+    let status = command.status().with_context(|| format!("cannot run {command:?}"))?;
     if !status.success() {
         bail!("{}: {status}\n{}\n(all of it: {})", shown(command), last_lines(&path, 25), path.display());
     }
     Ok(())
+}
+
+/// The last line that the command of [`run_logged`] with this name wrote; empty if none did.
+pub(crate) fn last_line_of_log(name: &str) -> String {
+    log_of(name).map_or_else(|_| String::new(), |path| last_lines(&path, 1).trim().to_owned())
+}
+
+fn log_of(name: &str) -> Result<PathBuf> {
+    Ok(paths::cache()?.join("logs").join(format!("{name}.log")))
 }
 
 /// A command's standard output, when it succeeds.
@@ -77,7 +70,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Run a command, handing each line of its standard output to `line`. `true` when it succeeds.
+/// Runs a command, handing each line of its standard output to `line`. `true` when it succeeds.
 ///
 /// # Errors
 /// When it cannot run, or is killed for not being done within `limit`.

@@ -16,6 +16,8 @@ use crate::step::{output, run_lines, run_logged};
 
 /// The target that pages run.
 pub(crate) const WASM: &str = "wasm32-unknown-unknown";
+/// The name of the job that makes one.
+pub(crate) const JOB: &str = "wasm-std";
 /// The name under which the assembled toolchain is registered with rustup.
 const ASSEMBLED: &str = "dayfly-wasm";
 /// What Debian calls a Rust that is new enough, with the sources of its standard library, and what links wasm.
@@ -156,7 +158,7 @@ fn build_std() -> Result<Vec<PathBuf>> {
     // uses it could be linked with fat LTO.
     build.env("RUSTC_BOOTSTRAP", "1").env("RUSTC", "/usr/bin/rustc").env("RUSTFLAGS", "-Cembed-bitcode=yes");
     build.env("CARGO_TARGET_DIR", work.join("target"));
-    run_logged("wasm-std", &mut build)?;
+    run_logged(JOB, &mut build)?;
     let parts = matching(&work.join("target").join(WASM).join("release/deps"), "lib", ".rlib")?;
     let is_std = |path: &PathBuf| !path.to_string_lossy().contains("libstdseed-");
     Ok(parts.into_iter().filter(is_std).collect())

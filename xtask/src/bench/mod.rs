@@ -6,8 +6,9 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail};
 
+use crate::dist::Build;
 use crate::paths::{self, cargo};
-use crate::setup::{self, Need};
+use crate::setup;
 use crate::step::{run, step};
 use crate::{dist, namespace};
 
@@ -31,12 +32,12 @@ pub(crate) fn run_command(wanted: &[String]) -> Result<ExitCode> {
     let is_of_clients = is_of(&WHAT) || !is_of(&[RELAY]);
     let is_wanted = |client: &'static str| is_of_clients && (is_of(&[client]) || !is_of(&CLIENTS));
 
-    let ready = setup::run(Need::Tests)?;
-    if !ready.missing.is_empty() {
-        bail!("the benchmark needs all peers, and this machine lacks {}", ready.missing.join(", "));
+    let missing = setup::run(setup::BENCH)?;
+    if !missing.is_empty() {
+        bail!("the benchmark needs all peers, and this machine lacks {}", missing.join(", "));
     }
     if is_wanted("dayfly") {
-        dist::build(&ready.toolchain)?;
+        dist::build(Build::Served)?;
     }
     step("the relay and the benchmark's own program", || {
         run(cargo().args(["build", "--quiet", "-p", "dayfly-relay", "-p", "dayfly-tests", "--bins"]))

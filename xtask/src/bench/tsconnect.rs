@@ -11,6 +11,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use crate::jobs::{self, Job};
 use crate::paths::{self, find_program};
 use crate::step::{output, run, run_logged, step};
 
@@ -86,7 +87,14 @@ fn compile(wasm: &Path) -> Result<()> {
     build.args(["build", "-buildvcs=false", "-mod=readonly", "-trimpath"]);
     build.args(["-tags", tags.trim(), "-ldflags", LINKER_FLAGS, "-o"]).arg(wasm).arg(PACKAGE);
     build.env("GOOS", "js").env("GOARCH", "wasm");
-    run_logged("tsconnect", &mut build)
+    // A single job, for its word now and then.
+    jobs::run(vec![Job {
+        name: "tsconnect",
+        title: "Tailscale's browser client".to_owned(),
+        after: &[],
+        cost: 240,
+        work: Box::new(|| run_logged("tsconnect", &mut build)),
+    }])
 }
 
 /// A number that changes with anything that the client is made of.

@@ -2,58 +2,111 @@
 
 pub(crate) mod apt;
 mod go;
-mod npm;
+pub(crate) mod npm;
 pub(crate) mod rust;
 
-use std::thread;
+use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result};
 
+use crate::jobs::{self, Job};
 use crate::step::step;
 use crate::toolchain;
 
-/// How much a command needs.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Need {
-    /// What builds the page.
+/// A part of what commands need of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Node.js and the page's packages: types, lint and tests of the page's scripts.
+    Scripts,
+    /// A Rust toolchain for wasm, with a C compiler for it.
+    Wasm,
+    /// What puts the page together: wasm-bindgen, Trunk, wasm-opt.
     Page,
-    /// And what a demo runs: Headscale and tailscaled.
-    Demo,
-    /// And what the tests run: browsers with their drivers, derper.
-    Tests,
+    /// Chromium with its driver.
+    Chromium,
+    /// Firefox and WebKit with their drivers.
+    Browsers,
+    /// Headscale and `tailscaled`.
+    Peers,
+    /// `derper`, and an SSH server with what its users need.
+    Lab,
+    /// What lints besides what rustup brings.
+    Linters,
 }
 
-/// What set-up found.
-pub(crate) struct Ready {
-    /// The Rust toolchain that builds wasm.
-    pub(crate) toolchain: String,
-    /// Peers that this machine can't have; what needs them is not run, and that is said.
-    pub(crate) missing: Vec<String>,
+/// The parts that a build of the page needs.
+pub(crate) const PAGE: &[Part] = &[Part::Scripts, Part::Wasm, Part::Page];
+/// The parts that the demo needs.
+pub(crate) const DEMO: &[Part] = &[Part::Scripts, Part::Wasm, Part::Page, Part::Peers];
+/// The parts that `cargo xtask lint` needs.
+pub(crate) const LINT: &[Part] = &[Part::Scripts, Part::Wasm, Part::Linters];
+/// The parts that the benchmark needs.
+pub(crate) const BENCH: &[Part] =
+    &[Part::Scripts, Part::Wasm, Part::Page, Part::Chromium, Part::Peers, Part::Lab];
+/// All parts: what `cargo xtask test` needs.
+pub(crate) const ALL: &[Part] = &[
+    Part::Scripts,
+    Part::Wasm,
+    Part::Page,
+    Part::Chromium,
+    Part::Browsers,
+    Part::Peers,
+    Part::Lab,
+    Part::Linters,
+];
+
+/// Peers that this machine can't have; what needs them is skipped.
+pub(crate) type Missing = Vec<String>;
+
+/// Brings the machine to where it has all of `parts`.
+pub(crate) fn run(parts: &[Part]) -> Result<Missing> {
+    run_with(parts, Vec::new())
 }
 
-/// Bring the machine to where `need` is met.
-pub(crate) fn run(need: Need) -> Result<Ready> {
-    step("programs of the system: compilers, browsers, network tools", || apt::ensure(need))?;
-    // Compiling Go and compiling Rust each leave a core idle now and then; downloads wait for the network.
-    let (rust, go, npm) = thread::scope(|scope| {
-        let go = scope.spawn(move || {
-            if need == Need::Page {
-                Ok(Vec::new())
-            } else {
-                step("peers, built from their sources with Go", || go::ensure(need))
-            }
+/// As [`run`], with more jobs beside, which may wait for those of set-up by their names.
+pub(crate) fn run_with(parts: &[Part], more: Vec<Job<'_>>) -> Result<Missing> {
+    let missing = Mutex::new(Vec::new());
+    let mut jobs = needed(parts, &missing)?;
+    jobs.extend(more);
+    step("set-up", || {
+        if jobs.is_empty() {
+            println!("    up to date");
+        }
+        jobs::run(jobs)
+    })?;
+    Ok(missing.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// The jobs of `parts` that are not done already.
+fn needed<'a>(parts: &[Part], missing: &'a Mutex<Missing>) -> Result<Vec<Job<'a>>> {
+    let mut jobs = Vec::new();
+    let packages = apt::lacking(parts);
+    if !packages.is_empty() {
+        jobs.push(Job {
+            name: apt::JOB,
+            title: format!("programs of the system ({})", packages.join(" ")),
+            after: &[],
+            cost: 0,
+            work: Box::new(move || apt::install_and_check(&packages)),
         });
-        let npm = scope.spawn(|| step("wasm-opt and the page's packages, by npm", npm::ensure));
-        let rust = step("a Rust toolchain for wasm", toolchain::ensure).and_then(|toolchain| {
-            step("wasm-bindgen, Trunk and drivers, built with Cargo", || rust::ensure(need))?;
-            Ok(toolchain)
+    }
+    if parts.contains(&Part::Wasm) && toolchain::for_wasm().is_none() {
+        jobs.push(Job {
+            name: toolchain::JOB,
+            title: "a Rust toolchain for wasm".to_owned(),
+            // Where it is assembled from Debian's packages: two runs of apt-get exclude each other.
+            after: &[apt::JOB],
+            cost: 0,
+            work: Box::new(|| toolchain::ensure().map(drop)),
         });
-        (rust, joined(go.join()), joined(npm.join()))
-    });
-    npm?;
-    Ok(Ready { toolchain: rust?, missing: go? })
+    }
+    jobs.extend(npm::jobs(parts)?);
+    jobs.extend(rust::jobs(parts)?);
+    jobs.extend(go::jobs(parts, missing)?);
+    Ok(jobs)
 }
 
-fn joined<T>(outcome: thread::Result<Result<T>>) -> Result<T> {
-    outcome.unwrap_or_else(|_| Err(anyhow!("a set-up thread panicked")))
+/// The Rust toolchain that builds wasm, after a set-up with [`Part::Wasm`].
+pub(crate) fn wasm_toolchain() -> Result<String> {
+    toolchain::for_wasm().context("no Rust toolchain here builds wasm: run `cargo xtask setup`")
 }

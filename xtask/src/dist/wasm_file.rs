@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 const IMPORT_SECTION: u8 = 2;
 
 /// The names of the modules that a wasm file imports from, each once, in order.
-pub(crate) fn imported_modules(wasm: &[u8]) -> Result<Vec<String>> {
+pub(super) fn imported_modules(wasm: &[u8]) -> Result<Vec<String>> {
     let Some(mut rest) = wasm.strip_prefix(b"\0asm\x01\0\0\0") else { bail!("not a wasm module") };
     let mut modules: Vec<String> = Vec::new();
     while let Some((id, after)) = rest.split_first() {

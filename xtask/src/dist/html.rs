@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 ///
 /// # Errors
 /// On a script without a source, and on HTML that ends inside a script's tag.
-pub(crate) fn refuse_inline_scripts(html: &str) -> Result<()> {
+pub(super) fn refuse_inline_scripts(html: &str) -> Result<()> {
     for script in html.split("<script").skip(1) {
         let (attributes, _) = script.split_once('>').context("a script tag that does not end")?;
         if !attributes.split_whitespace().any(|word| word.starts_with("src=")) {
@@ -20,7 +20,7 @@ pub(crate) fn refuse_inline_scripts(html: &str) -> Result<()> {
 ///
 /// Chromium knows none on preloads of this kind (crbug.com/981419). It warns of it on the console, and quotes the page's
 /// address with everything in its fragment, before a script could wipe that.
-pub(crate) fn drop_module_integrity(html: &str) -> String {
+pub(super) fn drop_module_integrity(html: &str) -> String {
     let mut kept = String::with_capacity(html.len());
     for (index, part) in html.split("<link").enumerate() {
         if index > 0 {
