@@ -120,6 +120,12 @@ impl Filter {
     }
 }
 
+/// Returns `true` where `address`, of a peer with the capabilities that `has_cap` knows, is a source of the rule.
+pub(crate) fn is_source(rule: &FilterRule, address: IpAddr, has_cap: impl Fn(&str) -> bool) -> bool {
+    let mut sources = rule.src_ips.iter().filter_map(|text| Source::parse(text));
+    sources.any(|source| source.matches(address, &has_cap))
+}
+
 impl Source {
     fn parse(text: &str) -> Option<Self> {
         match text.strip_prefix("cap:") {

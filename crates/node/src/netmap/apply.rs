@@ -42,6 +42,11 @@ impl NetMap {
             self.filters.insert(BASE_FILTER.to_owned(), rules);
         }
         patch_map(&mut self.filters, message.packet_filters);
+        // A stream begins without a policy, as in Go's client.
+        if (first || message.ssh_policy.is_some()) && self.ssh_policy != message.ssh_policy {
+            self.ssh_policy = message.ssh_policy;
+            self.ssh_policy_changes += 1;
+        }
         if let Some(dns) = message.dns_config {
             self.dns = dns;
         }

@@ -17,7 +17,8 @@ use std::net::IpAddr;
 
 use dayfly_sorted::SortedMap;
 use dayfly_wire::control::{
-    DerpMap, DerpRegion, DisplayMessage, DnsConfig, FilterRule, Node, Timestamp, UserProfile,
+    Deferred, DerpMap, DerpRegion, DisplayMessage, DnsConfig, FilterRule, Node, SshPolicy, Timestamp,
+    UserProfile,
 };
 use dayfly_wire::key::NodePublic;
 
@@ -36,6 +37,9 @@ pub struct NetMap {
     derp_map: DerpMap,
     filters: SortedMap<String, Vec<FilterRule>>,
     users: SortedMap<i64, UserProfile>,
+    ssh_policy: Option<Deferred<SshPolicy>>,
+    /// Number of changes of the SSH policy.
+    ssh_policy_changes: u64,
     dns: DnsConfig,
     domain: String,
     health: Vec<String>,
@@ -132,6 +136,17 @@ impl NetMap {
     /// The packet filter's rules, in order. Without any, nothing comes in.
     pub fn filter_rules(&self) -> impl Iterator<Item = &FilterRule> {
         self.filters.values().flatten()
+    }
+
+    /// Returns who may open an SSH session on this node as whom. Without a policy, and without rules in it, nobody may.
+    #[must_use]
+    pub fn ssh_policy(&self) -> Option<&Deferred<SshPolicy>> {
+        self.ssh_policy.as_ref()
+    }
+
+    /// Returns how often the SSH policy has changed so far.
+    pub(crate) fn ssh_policy_changes(&self) -> u64 {
+        self.ssh_policy_changes
     }
 
     /// The owner of nodes with this user number.

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use dayfly_sorted::SortedMap;
 use dayfly_wire::control::{
-    CapMap, DerpMap, DerpRegion, DnsConfig, DnsRecord, FilterRule, Hostinfo, MapResponse, Node, PeerChange,
-    Timestamp, UserProfile,
+    CapGrant, CapMap, Deferred, DerpMap, DerpRegion, DnsConfig, DnsRecord, FilterRule, Hostinfo, MapResponse,
+    Node, PeerChange, RawJson, SshPolicy, SshRule, Timestamp, UserProfile,
 };
 use dayfly_wire::key::{DiscoPublic, NodePublic};
 use proptest::prelude::*;
@@ -245,6 +245,59 @@ fn an_address_leads_to_whom_it_belongs_and_what_they_may_do() {
     let web = map.whois([10, 1, 2, 3].into()).unwrap();
     assert_eq!((web.id, web.user, &*web.tags), (3, None, &["tag:web".to_owned()][..]));
     assert!(map.whois([100, 64, 0, 9].into()).is_none());
+}
+
+#[test]
+fn grants_are_those_of_the_rules_that_name_the_peer_and_this_node() {
+    let prefix = |text: &str| text.parse().unwrap();
+    let values = |json: &str| vec![RawJson::parse(json).unwrap()];
+    let grant = |dst: &str, cap: &str, json: &str| {
+        let mut cap_map = CapMap::default();
+        cap_map.insert(cap, values(json));
+        CapGrant { dsts: vec![prefix(dst)], cap_map, ..CapGrant::default() }
+    };
+    let rule = |src: &str, cap_grant| FilterRule {
+        src_ips: vec![src.to_owned()],
+        cap_grant,
+        ..FilterRule::default()
+    };
+    let old = CapGrant { caps: vec!["old".to_owned()], ..grant("100.64.0.0/10", "x", "1") };
+    let mut map = three();
+    let rules = vec![
+        rule("100.64.0.2", vec![old, grant("100.64.0.9/32", "elsewhere", "1")]),
+        rule("cap:trusted", vec![grant("100.64.0.1/32", "x", "2")]),
+        rule("100.64.0.3", vec![grant("100.64.0.1/32", "theirs", "1")]),
+    ];
+    let trusted = ["trusted".to_owned()].into_iter().collect();
+    let web = Node { cap_map: trusted, ..node(2, "web-1", "100.64.0.2") };
+    let message =
+        MapResponse { packet_filter: Some(rules), peers_changed: vec![web], ..MapResponse::default() };
+    map.apply(message, false, NOW);
+    let grants = map.whois_key(&key(2)).unwrap().grants;
+    assert_eq!(grants.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["old", "x"]);
+    assert_eq!(grants.values("x").unwrap(), [values("1"), values("2")].concat());
+    assert!(map.whois_key(&key(4)).unwrap().grants.is_empty());
+}
+
+#[test]
+fn the_ssh_policy_stays_until_another_comes_or_a_stream_begins_without() {
+    let mut map = three();
+    let policy = SshPolicy { rules: vec![Some(SshRule::default())] };
+    let message = |policy: &SshPolicy| MapResponse {
+        ssh_policy: Some(Deferred::of(policy).unwrap()),
+        ..MapResponse::default()
+    };
+    assert_eq!((map.ssh_policy(), map.ssh_policy_changes()), (None, 0));
+    for _ in 0..2 {
+        map.apply(message(&policy), false, NOW);
+        map.apply(MapResponse::default(), false, NOW);
+        assert_eq!(map.ssh_policy().unwrap().read().unwrap(), policy);
+        assert_eq!(map.ssh_policy_changes(), 1);
+    }
+    map.apply(message(&SshPolicy::default()), false, NOW);
+    assert_eq!(map.ssh_policy().unwrap().read().unwrap(), SshPolicy::default());
+    map.apply(first(Vec::new()), true, NOW);
+    assert_eq!((map.ssh_policy(), map.ssh_policy_changes()), (None, 3));
 }
 
 #[test]

@@ -154,13 +154,13 @@ impl Driver {
     }
 
     fn map_changed(&mut self, message: MapResponse, first: bool) {
-        let needs_approval = {
+        let (needs_approval, ssh_policy_changes) = {
             let now = wall_clock();
             let mut map = self.core.map();
             map.apply(message, first, now);
             let control_time = map.control_time(now);
             self.core.with(|tunnel, now| tunnel.update(&map, control_time, now));
-            map.needs_approval()
+            (map.needs_approval(), map.ssh_policy_changes())
         };
         let is_news = needs_approval && (first || self.admitted);
         self.admitted = !needs_approval;
@@ -170,6 +170,7 @@ impl Driver {
             state.control = ControlState::Connected;
             (state.needs_approval, state.running) = (needs_approval, running);
             state.map_changes += 1;
+            state.ssh_policy_changes = ssh_policy_changes;
         });
         if is_news {
             self.core.events.push(NodeEvent::NeedsApproval);

@@ -20,6 +20,8 @@ pub struct NodeState {
     pub home: Option<u32>,
     /// Number of changes of the map so far: when it grows, what was read of the map may be out of date.
     pub map_changes: u64,
+    /// Number of changes of the map's SSH policy so far: see [`NetMap::ssh_policy`](crate::NetMap::ssh_policy).
+    pub ssh_policy_changes: u64,
     /// Last failure, also when it has been overcome since.
     pub last_error: Option<NodeError>,
 }
