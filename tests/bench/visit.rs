@@ -17,7 +17,7 @@ pub(crate) const MACHINE: &str = "box";
 
 /// Keeps hold of a page's WebAssembly memories.
 const MEMORY: &str = include_str!("scripts/memory.js");
-/// Sums the time for which a page waits for its coordination server.
+/// Sums the time for which a page waits for its control server.
 const WAITS: &str = include_str!("scripts/waits.js");
 /// Notes what a page asks for and gets, and when.
 const TRACE: &str = include_str!("scripts/trace.js");
@@ -51,7 +51,7 @@ pub(crate) struct Visit {
     pub(crate) ready: f64,
     /// From there until the node is in the tailnet.
     pub(crate) running: f64,
-    /// Of that, what was not spent waiting for the coordination server.
+    /// Of that, what was not spent waiting for the control server.
     pub(crate) joining: f64,
     /// From there until the shell's first output.
     pub(crate) prompt: f64,

@@ -1,4 +1,4 @@
-// Runs before any script of a page: sums the time for which it waits for its coordination server.
+// Runs before any script of a page: sums the time for which it waits for its control server.
 //
 // What passes from the last message on the connection, either way, to the next one that comes in counts as the server's
 // time. A page that is busy meanwhile, and could not have taken the message sooner, is given that time as well.
