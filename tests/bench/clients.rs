@@ -69,7 +69,7 @@ impl Client {
         }
     }
 
-    /// How much a shell is made to print, in bytes: some seconds' worth.
+    /// Bytes that a shell is made to print: some seconds' worth.
     pub(crate) const fn output(self) -> u32 {
         match self {
             Self::Tsconnect => 4 << 20,

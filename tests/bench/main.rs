@@ -53,7 +53,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// What was measured of one client.
+/// Measurements of one client.
 #[derive(Debug, Default)]
 struct Measured {
     cold: Vec<Visit>,
@@ -61,7 +61,7 @@ struct Measured {
     work: Vec<Work>,
 }
 
-/// What no client can do better than, here.
+/// Bounds that no client on this machine can beat.
 #[derive(Debug, Default)]
 struct Floors {
     /// From navigation until an empty page's first script runs, in milliseconds.

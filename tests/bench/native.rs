@@ -14,18 +14,18 @@ use crate::visit::{LETTERS, LETTERS_TO_WARM_UP, MACHINE, user};
 /// The name of the node that it is opened from.
 pub(crate) const NODE: &str = "native";
 
-/// What the shell prints when the terminal echoes by itself.
+/// The line that the shell prints when the terminal echoes by itself.
 const READY: u8 = 5;
-/// What it prints behind its output.
+/// The line that the shell prints behind its output.
 const END: u8 = 1;
-/// How much it prints, in bytes.
+/// Bytes that the shell prints.
 const OUTPUT: usize = 32 << 20;
 
 /// One more `tailscaled`, from which shells are opened.
 #[derive(Debug)]
 pub(crate) struct Native(Tailscaled);
 
-/// What was seen of one shell: its echo in milliseconds, and its output in bytes in a second.
+/// Measurements of one shell: its echo in milliseconds, and its output in bytes in a second.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen {
     pub(crate) echo: f64,

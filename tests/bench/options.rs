@@ -4,10 +4,10 @@ use anyhow::{Result, bail};
 
 use crate::clients::Client;
 
-/// How often each client is measured, unless told.
+/// Rounds of measurement, unless the command line gives others.
 const ROUNDS: u32 = 5;
 
-/// What the command line asks for.
+/// The requests of the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Options {
     /// Bytes that a browser has to fetch.
@@ -16,11 +16,11 @@ pub(crate) struct Options {
     pub(crate) start: bool,
     /// Echo, and output into the page.
     pub(crate) stream: bool,
-    /// What a relay costs; not a measurement of clients, and done only when it is asked for.
+    /// Measure the cost of a relay; this concerns no client, and is done only when it is asked for.
     pub(crate) relay: bool,
-    /// Which clients, in the order of their turns.
+    /// The clients, in the order of their turns.
     pub(crate) clients: Vec<Client>,
-    /// How often.
+    /// The number of rounds.
     pub(crate) rounds: u32,
     /// Print what happened when, of each visit.
     pub(crate) trace: bool,

@@ -1,6 +1,6 @@
 //! Medians, their ratio, and whether the ratio is what was aimed at.
 
-/// What a number counts.
+/// The unit of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
     /// Bytes; shown in megabytes (10^6).
@@ -13,7 +13,7 @@ pub(crate) enum Unit {
     BytesPerSecond,
 }
 
-/// What Dayfly's median divided by the other's is aimed to be.
+/// The aim for Dayfly's median divided by the other's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Target {
     /// For what should be small.

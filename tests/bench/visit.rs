@@ -26,11 +26,11 @@ const ECHO: &str = include_str!("scripts/echo.js");
 /// Has the shell print, and waits for the last byte.
 const STREAM: &str = include_str!("scripts/stream.js");
 
-/// How many letters are typed, and how many of the first ones don't count.
+/// Letters that are typed, and the number of first ones that don't count.
 pub(crate) const LETTERS: usize = 45;
 pub(crate) const LETTERS_TO_WARM_UP: usize = 5;
 
-/// What a visit finds there.
+/// The surroundings of a visit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Site<'a> {
     pub(crate) browser: &'a Browser,
@@ -61,7 +61,7 @@ pub(crate) struct Visit {
     pub(crate) wasm: f64,
 }
 
-/// What was seen of the shell.
+/// Measurements of the shell.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Work {
     /// The median echo, in milliseconds.
@@ -74,7 +74,7 @@ pub(crate) struct Work {
     pub(crate) wasm: f64,
 }
 
-/// Whose shell is opened: somebody without dotfiles, where there is somebody, since those may take longer than all else.
+/// The owner of the shell that is opened: somebody without dotfiles, where there is somebody, since those may take longer than all else.
 pub(crate) fn user() -> &'static str {
     if sshd::has_user() { sshd::USER } else { "root" }
 }
@@ -205,7 +205,7 @@ fn prepare_page(browser: &Browser, trace: bool) -> Result<()> {
     Ok(())
 }
 
-/// When a page set a mark, in milliseconds after navigation.
+/// The moment at which a page set a mark, in milliseconds after navigation.
 fn mark(browser: &Browser, name: &str) -> Result<f64> {
     let time = browser.evaluate(&format!("performance.getEntriesByName('{name}')[0]?.startTime"))?;
     time.as_f64().with_context(|| format!("the page has not set its mark {name}"))

@@ -13,7 +13,7 @@ use dayfly_tests::{
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// What the machine is called in the demo's tailnet.
+/// The machine's name in the demo's tailnet.
 const MACHINE: &str = "demo";
 
 fn main() -> Result<()> {
@@ -58,7 +58,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Whom the shell belongs to: root, when the demo runs as root, else the one user whom `tailscaled` can serve.
+/// The login name of the shell: root, when the demo runs as root, else the one user whom `tailscaled` can serve.
 fn user() -> String {
     let is_root = rustix::process::getuid().is_root();
     let name = env::var("USER").ok().filter(|name| !name.is_empty());

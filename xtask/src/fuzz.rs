@@ -17,10 +17,10 @@ use crate::step::{output, run, step};
 /// The manifest of the targets, a workspace of its own.
 pub(crate) const MANIFEST: &str = "fuzz/Cargo.toml";
 
-/// How long each target runs, unless `--seconds` says so.
+/// Seconds for each target, unless `--seconds` gives others.
 const SECONDS: u64 = 60;
 
-/// How long each target runs as one of the tests.
+/// Seconds for each target as one of the tests.
 const SMOKE_SECONDS: u64 = 2;
 
 /// The longest that one input may take, in seconds.

@@ -13,7 +13,7 @@ use anyhow::{Result, anyhow, bail};
 
 use crate::step::{last_line_of_log, seconds};
 
-/// How often it is said what goes on.
+/// Time between two lines on what goes on.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// One job.

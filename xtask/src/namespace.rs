@@ -23,7 +23,7 @@ const USER: &str = "ada";
 /// Her password, for tests of `sshd`: no secret, since nothing outside can reach what takes it.
 const PASSWORD: &str = "lovelace";
 
-/// What `command` has to be wrapped in to run inside; `None` where the machine does not allow it.
+/// Returns `command` wrapped so that it runs inside; `None` where the machine does not allow it.
 pub(crate) fn wrap(command: &Command) -> Result<Option<Command>> {
     let Some(options) = permitted() else { return Ok(None) };
     let mut wrapped = Command::new("unshare");

@@ -18,7 +18,7 @@ pub(crate) fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
 
-/// What outlives the target directory: tools and peers that take minutes to build.
+/// The directory of tools and peers, which take minutes to build: it outlives the target directory.
 pub(crate) fn cache() -> Result<PathBuf> {
     if let Some(dir) = env::var_os("DAYFLY_CACHE") {
         return Ok(PathBuf::from(dir));

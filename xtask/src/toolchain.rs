@@ -20,7 +20,7 @@ pub(crate) const WASM: &str = "wasm32-unknown-unknown";
 pub(crate) const JOB: &str = "wasm-std";
 /// The name under which the assembled toolchain is registered with rustup.
 const ASSEMBLED: &str = "dayfly-wasm";
-/// What Debian calls a Rust that is new enough, with the sources of its standard library, and what links wasm.
+/// Debian's packages of a Rust that is new enough, of the sources of its standard library, and of a linker for wasm.
 const PACKAGES: &[&str] = &[
     "rustc-web",
     "cargo-web",
@@ -82,7 +82,7 @@ fn pinned() -> Result<String> {
     Ok(line.context("rust-toolchain.toml names no channel")?.trim_matches('"').to_owned())
 }
 
-/// Whether a toolchain has a standard library for wasm: asked of the toolchain itself.
+/// Asks a toolchain whether it has a standard library for wasm.
 fn has_wasm(toolchain: &str) -> bool {
     let mut rustc = Command::new("rustup");
     rustc.args(["run", toolchain, "rustc", "--print", "target-libdir", "--target", WASM]);

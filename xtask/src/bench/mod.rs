@@ -12,11 +12,11 @@ use crate::setup;
 use crate::step::{run, step};
 use crate::{dist, namespace};
 
-/// What can be measured of clients.
+/// Measurements of clients.
 const WHAT: [&str; 3] = ["size", "start", "stream"];
-/// What is measured of our relay, beside Tailscale's, when it is asked for.
+/// The measurement of our relay beside Tailscale's, done only when it is asked for.
 const RELAY: &str = "relay";
-/// Who can be measured; both in turn, unless one is named.
+/// The clients; both are measured in turn, unless one is named.
 const CLIENTS: [&str; 2] = ["tsconnect", "dayfly"];
 
 /// Set up, build both clients, and run the benchmark that `tests/bench/` holds; `wanted` are its arguments.

@@ -127,7 +127,7 @@ pub(crate) fn jobs() -> Result<Vec<Job<'static>>> {
 /// The name of the job that compiles the module.
 const MODULE: &str = "page-module";
 
-/// What a build's stamp has to be.
+/// Returns the stamp of a build of the sources as they are now.
 fn stamp(toolchain: &str) -> Result<String> {
     Ok(format!("{toolchain} {:016x}", sources::fingerprint()?))
 }

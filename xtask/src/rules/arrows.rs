@@ -159,7 +159,7 @@ fn reached(package: &str) -> Result<BTreeSet<String>> {
     Ok(tree.lines().skip(1).map(|line| name(line).to_owned()).collect())
 }
 
-/// What Cargo says of dependencies for all targets and with all features, those of tests aside.
+/// Asks Cargo for dependencies, for all targets and with all features, those of tests aside.
 fn tree(arguments: &[&str]) -> Result<String> {
     let mut tree: Command = cargo();
     tree.args(["tree", "--edges", "normal,build", "--target", "all", "--all-features"]);

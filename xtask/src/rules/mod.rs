@@ -22,7 +22,7 @@ const LONGEST_FILE: usize = 600;
 /// Longer files, each with its reason.
 const LONG_FILES: &[(&str, &str)] = &[];
 
-/// How a lint is switched off.
+/// The attribute that switches a lint off.
 const ALLOW: &str = concat!("[", "allow(");
 
 /// A file that git knows of, or would.

@@ -20,7 +20,7 @@ pub(crate) enum Part {
     Scripts,
     /// A Rust toolchain for wasm, with a C compiler for it.
     Wasm,
-    /// What puts the page together: wasm-bindgen, Trunk, wasm-opt.
+    /// Tools that put the page together: wasm-bindgen, Trunk, wasm-opt.
     Page,
     /// Chromium with its driver.
     Chromium,
@@ -30,7 +30,7 @@ pub(crate) enum Part {
     Peers,
     /// `derper`, and an SSH server with what its users need.
     Lab,
-    /// What lints besides what rustup brings.
+    /// Linters besides those that rustup brings.
     Linters,
 }
 

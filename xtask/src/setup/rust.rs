@@ -22,7 +22,7 @@ struct Tool {
     program: &'static str,
     version: String,
     part: Part,
-    /// What is built of it, where that is not all.
+    /// Options that choose what of it is built.
     options: &'static [&'static str],
     /// The tools before it: they share a target directory, which Cargo locks.
     after: &'static [&'static str],
@@ -39,7 +39,7 @@ fn tools() -> Result<[Tool; 4]> {
             part: Part::Page,
             options: &["--bin", "wasm-bindgen"],
             after: &[],
-            cost: 110,
+            cost: 180,
         },
         Tool {
             package: "trunk",
@@ -50,7 +50,7 @@ fn tools() -> Result<[Tool; 4]> {
             // It is off-line here: it neither asks for newer versions of itself nor downloads tools by TLS.
             options: &["--no-default-features"],
             after: &[WASM_BINDGEN],
-            cost: 240,
+            cost: 500,
         },
         Tool {
             package: "geckodriver",
@@ -59,7 +59,7 @@ fn tools() -> Result<[Tool; 4]> {
             part: Part::Browsers,
             options: &[],
             after: &[WASM_BINDGEN, TRUNK],
-            cost: 60,
+            cost: 130,
         },
         Tool {
             package: "cargo-deny",
@@ -68,7 +68,7 @@ fn tools() -> Result<[Tool; 4]> {
             part: Part::Linters,
             options: &[],
             after: &[WASM_BINDGEN, TRUNK, "geckodriver"],
-            cost: 150,
+            cost: 130,
         },
     ])
 }
@@ -106,13 +106,15 @@ fn is_installed(tool: &Tool) -> Result<bool> {
 
 fn install(tool: &Tool) -> Result<()> {
     let cache = paths::cache()?;
-    // Tools are run a few times each: an unoptimised build is quicker in sum.
+    // Tools are run a few times each: an unoptimised build is quicker in sum, with as little to compile as may be.
     let build = |extra: &[&str]| {
         let mut command = cargo();
         command.args(["install", tool.package, "--version", &tool.version, "--debug", "--force"]);
         command.args(tool.options).args(extra);
         command.arg("--root").arg(&cache).env("CARGO_TARGET_DIR", cache.join("build/tools"));
         command.env("CARGO_PROFILE_DEV_DEBUG", "0").env("CARGO_INCREMENTAL", "0");
+        command.env("CARGO_PROFILE_DEV_PANIC", "abort").env("CARGO_PROFILE_DEV_DEBUG_ASSERTIONS", "false");
+        command.env("CARGO_PROFILE_DEV_OVERFLOW_CHECKS", "false");
         command
     };
     run_logged(tool.program, &mut build(&["--locked"])).or_else(|error| {

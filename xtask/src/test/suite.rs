@@ -19,9 +19,9 @@ pub(super) enum Suite {
     Page,
     /// Our parts against other people's programs.
     Interop,
-    /// What breaks.
+    /// Tests of what happens when something breaks.
     Faults,
-    /// Those who mean harm.
+    /// Tests against those who mean harm.
     Abuse,
     /// The page in three browsers.
     Browser,
@@ -49,7 +49,7 @@ impl Suite {
         }
     }
 
-    /// What it is, for people.
+    /// Its title, for people.
     pub(super) fn title(self) -> &'static str {
         match self {
             Self::Unit => "unit: tests of the crates, and the examples in their documentation",
