@@ -33,7 +33,8 @@ usage: cargo xtask <command>
   test NAME..    the tests against peers and in browsers that match
   fuzz [TARGET..] [--seconds N]
                  libFuzzer on the targets in fuzz/, 60 s each unless told
-  lint           formatting, clippy (native and wasm), house rules, documentation, the page's scripts, licences
+  lint [rules]   formatting, clippy (native and wasm), house rules, documentation, the page's scripts, licences;
+                 or the house rules alone
   dist           build the page into dist/
   bench [WHAT..] measure the page and Tailscale's own client in turn: size, start, stream;
                  or, for relay, our relay and derper
@@ -58,7 +59,7 @@ fn run(command: &str, arguments: &[String]) -> Result<ExitCode> {
         "demo" => demo::run_command(arguments),
         "test" => test::run_command(arguments),
         "fuzz" => fuzz::run_command(arguments),
-        "lint" => lint::run_command(),
+        "lint" => lint::run_command(arguments),
         "dist" => dist::run_command(),
         "bench" => bench::run_command(arguments),
         namespace::INSIDE => namespace::inside(arguments),

@@ -19,6 +19,12 @@ const PLACES: &[(&str, &str)] = &[
     ("tests/src/webdriver.rs", "the same loop, within a browser"),
     ("tests/browser/three_engines_can_be_driven.rs", "the page under test changes itself later"),
     ("tests/bench/scripts/echo.js", "the pause between two keystrokes of a person"),
+    ("tests/bench/native.rs", "the same pause, without a page"),
+    ("tests/bench/relay/mod.rs", "what is measured is what clients cost that are idle for some time"),
+    (
+        "tests/browser/a_flood_of_output_is_bounded.rs",
+        "the most memory of a time is found by looking now and then",
+    ),
     ("www/test/browser.mjs", "the one loop that asks until the page has changed"),
     ("www/test/pictures.mjs", "takes pictures of what moves, and tests nothing"),
 ];
