@@ -7,9 +7,10 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use crate::constants::{COOKIE_LATENCY, COOKIE_LIFETIME};
+use crate::crypto::Key;
 use crate::crypto::{Mac, cookie_key, mac, mac1_key, verify};
+use crate::error::ReceiveError;
 use crate::message::{COOKIE_REPLY_LEN, kind};
-use crate::{Key, ReceiveError};
 
 const NONCE: usize = 8;
 const COOKIE: usize = 32;

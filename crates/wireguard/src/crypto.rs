@@ -5,9 +5,10 @@ use blake2::digest::{FixedOutput as _, KeyInit as _, Update as _};
 use blake2::{Blake2s256, Blake2sMac, Digest as _};
 use subtle::ConstantTimeEq as _;
 
-use crate::Key;
+/// Curve25519 public key, or any other name of 32 bytes that the carrier has for a sender.
+pub type Key = [u8; 32];
 
-/// A MAC, and a cookie, which is one.
+/// MAC, or cookie, which is one.
 pub(crate) type Mac = [u8; 16];
 
 /// What is hashed with a public key to make the key of the first MAC.

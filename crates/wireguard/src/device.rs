@@ -8,24 +8,19 @@ use dayfly_sorted::SortedMap;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
+use crate::context::Context;
 use crate::cookie::Checker;
+use crate::crypto::Key;
+use crate::error::{ReceiveError, SealError};
 use crate::handshake::Responder;
 use crate::indices::Indices;
 use crate::load::Load;
 use crate::message::{COOKIE_REPLY_LEN, Data, INITIATION_LEN, Message, RESPONSE_LEN, index};
-use crate::outbox::Outbox;
+use crate::outbox::{Event, Outbox, Transmit};
 use crate::packet::ip_len;
 use crate::peer::{Peer, PeerConfig, PeerStatus};
+use crate::received::Received;
 use crate::tai64n::Stamper;
-use crate::{Event, Key, ReceiveError, Received, SealError, Transmit};
-
-/// What a device's peers have in common.
-pub(crate) struct Shared {
-    pub(crate) private_key: Zeroizing<[u8; 32]>,
-    pub(crate) stamper: Stamper,
-    pub(crate) indices: Indices,
-    pub(crate) outbox: Outbox,
-}
 
 /// One node's WireGuard, all its peers.
 ///
@@ -36,7 +31,7 @@ pub(crate) struct Shared {
 /// The clock may stop, as that of a page does while its machine sleeps: what is due is done when it goes on.
 pub struct Device {
     public_key: Key,
-    shared: Shared,
+    context: Context,
     peers: SortedMap<Key, Box<Peer>>,
     /// When each peer's timers are due; only those peers that have any.
     deadlines: SortedMap<Key, Moment>,
@@ -58,7 +53,7 @@ impl Device {
         let public_key = crate::crypto::public_key(&private_key);
         Self {
             public_key,
-            shared: Shared {
+            context: Context {
                 private_key,
                 stamper: Stamper::new(epoch),
                 indices: Indices::default(),
@@ -88,8 +83,8 @@ impl Device {
     /// Removes a peer with its sessions and all that waits for it; tells whether it was there.
     pub fn remove_peer(&mut self, peer: &Key) -> bool {
         let Some(mut removed) = self.peers.remove(peer) else { return false };
-        removed.retire(&mut self.shared);
-        self.shared.outbox.forget(peer);
+        removed.retire(&mut self.context);
+        self.context.outbox.forget(peer);
         self.deadlines.remove(peer);
         true
     }
@@ -132,7 +127,7 @@ impl Device {
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> bool {
         let Some(found) = self.peers.get_mut(peer) else { return false };
-        let taken = found.queue(packet, now, &mut self.shared, rng);
+        let taken = found.queue(packet, now, &mut self.context, rng);
         schedule(&mut self.deadlines, peer, found);
         taken
     }
@@ -140,7 +135,7 @@ impl Device {
     /// Begins a handshake now, unless there is a usable session or a handshake is running. No two begin within 5 s.
     pub fn connect(&mut self, peer: &Key, now: Moment, rng: &mut (impl CryptoRng + ?Sized)) {
         if let Some(found) = self.peers.get_mut(peer) {
-            found.connect(now, &mut self.shared, rng);
+            found.connect(now, &mut self.context, rng);
             schedule(&mut self.deadlines, peer, found);
         }
     }
@@ -185,8 +180,8 @@ impl Device {
         len: usize,
         now: Moment,
     ) -> Result<Received<'a>, ReceiveError> {
-        let (peer, found) = by_index(&self.shared.indices, &mut self.peers, data.receiver)?;
-        let opened = found.open(data, len, now, &mut self.shared);
+        let (peer, found) = by_index(&self.context.indices, &mut self.peers, data.receiver)?;
+        let opened = found.open(data, len, now, &mut self.context);
         schedule(&mut self.deadlines, &peer, found);
         let text = opened?;
         if text.is_empty() {
@@ -204,10 +199,10 @@ impl Device {
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<Received<'a>, ReceiveError> {
         self.admit(source, message, now, rng)?;
-        let initiation = Responder::read(&self.shared.private_key, message, rng)?;
+        let initiation = Responder::read(&self.context.private_key, message, rng)?;
         let peer = initiation.peer;
         let found = self.peers.get_mut(&peer).ok_or(ReceiveError::UnknownPeer)?;
-        let answered = found.respond(initiation, message.len(), now, &mut self.shared, rng);
+        let answered = found.respond(initiation, message.len(), now, &mut self.context, rng);
         schedule(&mut self.deadlines, &peer, found);
         answered.map(|()| Received::Handshake { peer })
     }
@@ -220,8 +215,8 @@ impl Device {
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<Received<'a>, ReceiveError> {
         self.admit(source, message, now, rng)?;
-        let (peer, found) = by_index(&self.shared.indices, &mut self.peers, index(message, 8))?;
-        let finished = found.finish(message, now, &mut self.shared);
+        let (peer, found) = by_index(&self.context.indices, &mut self.peers, index(message, 8))?;
+        let finished = found.finish(message, now, &mut self.context);
         schedule(&mut self.deadlines, &peer, found);
         finished.map(|()| Received::Handshake { peer })
     }
@@ -231,7 +226,7 @@ impl Device {
         message: &[u8; COOKIE_REPLY_LEN],
         now: Moment,
     ) -> Result<Received<'a>, ReceiveError> {
-        let (_, found) = by_index(&self.shared.indices, &mut self.peers, index(message, 4))?;
+        let (_, found) = by_index(&self.context.indices, &mut self.peers, index(message, 4))?;
         found.take_cookie(message, now).map(|()| Received::Nothing)
     }
 
@@ -254,19 +249,19 @@ impl Device {
             return if self.load.admit(source) { Ok(()) } else { Err(ReceiveError::UnderLoad) };
         }
         if let Some(reply) = self.checker.reply(message, source, now, rng) {
-            self.shared.outbox.transmit(*source, reply.to_vec());
+            self.context.outbox.transmit(*source, reply.to_vec());
         }
         Err(ReceiveError::UnderLoad)
     }
 
     /// The next datagram to send: handshakes, cookies, keepalives, and packets that waited for a session.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.shared.outbox.next_transmit()
+        self.context.outbox.next_transmit()
     }
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.shared.outbox.next_event()
+        self.context.outbox.next_event()
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called, if nothing else is before.
@@ -281,7 +276,7 @@ impl Device {
             self.deadlines.iter().filter(|(_, at)| **at <= now).map(|(peer, _)| *peer).collect();
         for peer in due {
             if let Some(found) = self.peers.get_mut(&peer) {
-                found.handle_timeout(now, &mut self.shared, rng);
+                found.handle_timeout(now, &mut self.context, rng);
                 schedule(&mut self.deadlines, &peer, found);
             }
         }
@@ -296,7 +291,7 @@ impl Device {
     /// Numbers in use.
     #[cfg(test)]
     pub(crate) fn indices(&self) -> usize {
-        self.shared.indices.len()
+        self.context.indices.len()
     }
 
     /// The counter of the next message to a peer.

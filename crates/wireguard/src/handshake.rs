@@ -5,9 +5,10 @@ use zeroize::Zeroizing;
 
 use rand_core::CryptoRng;
 
+use crate::crypto::Key;
+use crate::error::ReceiveError;
 use crate::message::{INITIATION_LEN, INITIATION_NOISE, MACS_LEN, RESPONSE_LEN, RESPONSE_NOISE, index, kind};
 use crate::tai64n::Tai64n;
-use crate::{Key, ReceiveError};
 
 const PATTERN: &str = "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s";
 const PROLOGUE: &[u8] = b"WireGuard v1 zx2c4 Jason@zx2c4.com";

@@ -3,7 +3,7 @@
 use dayfly_sorted::SortedMap;
 use rand_core::CryptoRng;
 
-use crate::Key;
+use crate::crypto::Key;
 
 /// How often a number is drawn that is not in use. There are 2^32 and each peer uses four at most.
 const DRAWS: usize = 16;

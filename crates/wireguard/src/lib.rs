@@ -10,6 +10,7 @@
 //! [the paper]: https://www.wireguard.com/papers/wireguard.pdf
 
 pub mod constants;
+mod context;
 mod cookie;
 mod crypto;
 mod device;
@@ -24,6 +25,7 @@ mod outbox;
 mod packet;
 mod peer;
 mod queue;
+mod received;
 mod replay;
 mod session;
 mod sessions;
@@ -32,36 +34,11 @@ mod tai64n;
 mod tests;
 mod timers;
 
+pub use crypto::Key;
 pub use device::Device;
 pub use error::{ReceiveError, SealError};
 pub use message::{DATA_OFFSET, is_initiation, sealed_len};
 pub use outbox::{Event, Transmit};
 pub use peer::{PeerConfig, PeerStatus};
 pub use queue::{MAX_QUEUED_BYTES, MAX_QUEUED_PACKETS};
-
-/// A Curve25519 public key; or what names a sender to the carrier, as long as one.
-pub type Key = [u8; 32];
-
-/// What a received datagram was.
-#[derive(Debug, Eq, PartialEq)]
-pub enum Received<'a> {
-    /// An IP packet, in the buffer that was handed in, as long as its header says. It is never empty.
-    Packet {
-        /// Who proved to have sent it. Whether the peer may use the packet's source address is the caller's to check.
-        peer: Key,
-        /// The packet.
-        packet: &'a mut [u8],
-    },
-    /// An empty message, which tells that the session lives.
-    Keepalive {
-        /// Who sent it.
-        peer: Key,
-    },
-    /// A handshake message that moved a handshake on.
-    Handshake {
-        /// Who sent it.
-        peer: Key,
-    },
-    /// A cookie, for our next handshake message.
-    Nothing,
-}
+pub use received::Received;

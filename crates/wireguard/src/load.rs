@@ -3,8 +3,8 @@
 use dayfly_moment::Moment;
 use dayfly_sorted::SortedMap;
 
-use crate::Key;
 use crate::constants::{LOAD_THRESHOLD, LOAD_WINDOW, MAX_SOURCES, MESSAGES_PER_SOURCE};
+use crate::crypto::Key;
 
 /// Counts handshake messages in windows of a second. It is load from the message on that is one too many, until the end
 /// of the first window in which no message is.

@@ -1,6 +1,6 @@
 //! The layout of the four messages (section 5.4).
 
-use crate::ReceiveError;
+use crate::error::ReceiveError;
 
 /// Length of a handshake initiation.
 pub(crate) const INITIATION_LEN: usize = 148;

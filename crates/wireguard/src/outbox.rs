@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::Key;
 use crate::constants::{MAX_EVENTS, MAX_TRANSMITS};
+use crate::crypto::Key;
 
 /// A datagram to be sent.
 #[derive(Debug, Eq, PartialEq)]

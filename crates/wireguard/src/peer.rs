@@ -11,16 +11,18 @@ use crate::constants::{
     ANSWER_RETRY, ANSWER_ROUND_TRIPS, FIRST_RETRY, INITIATION_INTERVAL, REKEY_AFTER_MESSAGES,
     REKEY_AFTER_TIME, REKEY_ATTEMPT_TIME, REKEY_ON_RECEIVE, REKEY_TIMEOUT,
 };
+use crate::context::Context;
 use crate::cookie::Writer;
-use crate::device::Shared;
+use crate::crypto::Key;
+use crate::error::{ReceiveError, SealError};
 use crate::handshake::{Initiator, Responder};
 use crate::message::{COOKIE_REPLY_LEN, Data, RESPONSE_LEN, index, sealed_len};
+use crate::outbox::Event;
 use crate::queue::{Queue, Waiting};
 use crate::session::Session;
-use crate::sessions::{Place, Sessions};
+use crate::sessions::{Sessions, Slot};
 use crate::tai64n::Tai64n;
 use crate::timers::Timers;
-use crate::{Event, Key, ReceiveError, SealError};
 
 /// Who a peer is.
 #[derive(Clone)]
@@ -121,9 +123,9 @@ impl Peer {
     }
 
     /// Gives up all that the peer has of the device.
-    pub(crate) fn retire(&mut self, shared: &mut Shared) {
-        self.sessions.clear(&mut shared.indices);
-        self.drop_initiation(shared);
+    pub(crate) fn retire(&mut self, context: &mut Context) {
+        self.sessions.clear(&mut context.indices);
+        self.drop_initiation(context);
     }
 
     pub(crate) fn status(&self, now: Moment) -> PeerStatus {
@@ -170,22 +172,27 @@ impl Peer {
         &mut self,
         packet: &[u8],
         now: Moment,
-        shared: &mut Shared,
+        context: &mut Context,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> bool {
         let taken = self.queue.push(packet);
         if self.sessions.may_send(now) {
-            self.flush(now, shared);
+            self.flush(now, context);
         } else {
-            self.begin(now, shared, rng);
+            self.begin(now, context, rng);
         }
         taken
     }
 
     /// Begins a handshake unless there is a session.
-    pub(crate) fn connect(&mut self, now: Moment, shared: &mut Shared, rng: &mut (impl CryptoRng + ?Sized)) {
+    pub(crate) fn connect(
+        &mut self,
+        now: Moment,
+        context: &mut Context,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) {
         if !self.sessions.may_send(now) {
-            self.begin(now, shared, rng);
+            self.begin(now, context, rng);
         }
     }
 
@@ -197,7 +204,7 @@ impl Peer {
     }
 
     /// Begins a handshake unless one is running; later, if the last one began less than 5 s ago.
-    fn begin(&mut self, now: Moment, shared: &mut Shared, rng: &mut (impl CryptoRng + ?Sized)) {
+    fn begin(&mut self, now: Moment, context: &mut Context, rng: &mut (impl CryptoRng + ?Sized)) {
         if self.initiation.is_some() {
             return;
         }
@@ -205,7 +212,7 @@ impl Peer {
         if earliest > now {
             self.timers.handshake = Some(earliest);
         } else {
-            self.initiate(now, now, shared, rng);
+            self.initiate(now, now, context, rng);
         }
     }
 
@@ -214,29 +221,29 @@ impl Peer {
         &mut self,
         began: Moment,
         now: Moment,
-        shared: &mut Shared,
+        context: &mut Context,
         rng: &mut (impl CryptoRng + ?Sized),
     ) {
-        self.drop_initiation(shared);
+        self.drop_initiation(context);
         self.timers.handshake = None;
         self.initiated = Some(now);
         let patience = self.patience(began, now);
         let jitter = self.timers.draw_jitter(rng).min(patience / 8);
         let retry = now + patience + jitter;
-        let Some(local) = shared.indices.allocate(self.key, rng) else {
-            return self.give_up(shared);
+        let Some(local) = context.indices.allocate(self.key, rng) else {
+            return self.give_up(context);
         };
-        let stamp = shared.stamper.stamp(now);
+        let stamp = context.stamper.stamp(now);
         let Some((handshake, mut message)) =
-            Initiator::start(&shared.private_key, &self.key, &self.preshared_key, local, stamp, rng)
+            Initiator::start(&context.private_key, &self.key, &self.preshared_key, local, stamp, rng)
         else {
-            shared.indices.free(local);
-            return self.give_up(shared);
+            context.indices.free(local);
+            return self.give_up(context);
         };
         self.macs.write(&mut message, now);
         self.initiation = Some(Initiation { handshake, local, began, retry });
         self.timers.sent(now);
-        self.transmit(message.to_vec(), shared);
+        self.transmit(message.to_vec(), context);
     }
 
     /// How long to wait for the answer to an initiation that is sent at `at`, in a handshake that began at `began`.
@@ -267,17 +274,17 @@ impl Peer {
         }
     }
 
-    fn drop_initiation(&mut self, shared: &mut Shared) {
+    fn drop_initiation(&mut self, context: &mut Context) {
         if let Some(initiation) = self.initiation.take() {
-            shared.indices.free(initiation.local);
+            context.indices.free(initiation.local);
         }
     }
 
-    fn give_up(&mut self, shared: &mut Shared) {
-        self.drop_initiation(shared);
+    fn give_up(&mut self, context: &mut Context) {
+        self.drop_initiation(context);
         self.answering = None;
         self.queue.clear();
-        shared.outbox.event(Event::Unreachable { peer: self.key });
+        context.outbox.event(Event::Unreachable { peer: self.key });
     }
 
     /// Answers an authentic initiation.
@@ -286,7 +293,7 @@ impl Peer {
         initiation: Responder,
         received: usize,
         now: Moment,
-        shared: &mut Shared,
+        context: &mut Context,
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<(), ReceiveError> {
         let (stamp, remote) = (initiation.stamp, initiation.remote);
@@ -301,19 +308,19 @@ impl Peer {
         self.answered = Some((stamp, now));
         self.bytes_received += received as u64;
         self.timers.received(now);
-        let local = shared.indices.allocate(self.key, rng).ok_or(ReceiveError::Handshake)?;
+        let local = context.indices.allocate(self.key, rng).ok_or(ReceiveError::Handshake)?;
         let (mut message, keys) = match initiation.respond(&self.preshared_key, local) {
             Ok(response) => response,
             Err(error) => {
-                shared.indices.free(local);
+                context.indices.free(local);
                 return Err(error);
             }
         };
         let session = Session::new((local, remote), &keys.sealing, &keys.opening, false, now);
-        self.sessions.install_responded(session, &mut shared.indices);
+        self.sessions.install_responded(session, &mut context.indices);
         self.macs.write(&mut message, now);
         self.timers.sent(now);
-        self.transmit(message.to_vec(), shared);
+        self.transmit(message.to_vec(), context);
         Ok(())
     }
 
@@ -322,7 +329,7 @@ impl Peer {
         &mut self,
         response: &[u8; RESPONSE_LEN],
         now: Moment,
-        shared: &mut Shared,
+        context: &mut Context,
     ) -> Result<(), ReceiveError> {
         let local = index(response, 8);
         let initiation = self.initiation.as_mut().filter(|initiation| initiation.local == local);
@@ -330,24 +337,24 @@ impl Peer {
         // Its number is the session's from now on.
         self.initiation = None;
         let session = Session::new((local, remote), &keys.sealing, &keys.opening, true, now);
-        self.sessions.install_initiated(session, &mut shared.indices);
+        self.sessions.install_initiated(session, &mut context.indices);
         self.bytes_received += response.len() as u64;
         self.timers.received(now);
         // The peer may send only once it has received something in the session.
         let nothing_else = self.queue.is_empty();
-        self.established(now, shared);
+        self.established(now, context);
         if nothing_else {
-            self.send_keepalive(now, shared);
+            self.send_keepalive(now, context);
         }
         Ok(())
     }
 
-    fn established(&mut self, now: Moment, shared: &mut Shared) {
+    fn established(&mut self, now: Moment, context: &mut Context) {
         self.timers.handshake = None;
         self.last_handshake = Some(now);
         self.answering = None;
-        shared.outbox.event(Event::Established { peer: self.key });
-        self.flush(now, shared);
+        context.outbox.event(Event::Established { peer: self.key });
+        self.flush(now, context);
     }
 
     /// Takes a cookie, with which the next of our handshake messages is sent.
@@ -365,17 +372,17 @@ impl Peer {
         data: Data<'a>,
         received: usize,
         now: Moment,
-        shared: &mut Shared,
+        context: &mut Context,
     ) -> Result<&'a mut [u8], ReceiveError> {
-        let (place, session) = self.sessions.find(data.receiver).ok_or(ReceiveError::UnknownIndex)?;
+        let (slot, session) = self.sessions.find(data.receiver).ok_or(ReceiveError::UnknownIndex)?;
         let text = session.open(data, now)?;
-        let ending = place == Place::Current && session.initiator && session.age(now) >= REKEY_ON_RECEIVE;
+        let ending = slot == Slot::Current && session.initiator && session.age(now) >= REKEY_ON_RECEIVE;
         self.bytes_received += received as u64;
-        if place == Place::Next {
-            self.sessions.promote(&mut shared.indices);
+        if slot == Slot::Next {
+            self.sessions.promote(&mut context.indices);
             // The session that is there now is what our own handshake was for.
-            self.drop_initiation(shared);
-            self.established(now, shared);
+            self.drop_initiation(context);
+            self.established(now, context);
         }
         if ending {
             self.want_handshake(now);
@@ -392,56 +399,56 @@ impl Peer {
     pub(crate) fn handle_timeout(
         &mut self,
         now: Moment,
-        shared: &mut Shared,
+        context: &mut Context,
         rng: &mut (impl CryptoRng + ?Sized),
     ) {
-        self.sessions.expire(now, &mut shared.indices);
+        self.sessions.expire(now, &mut context.indices);
         if let Some(Initiation { began, retry, .. }) = self.initiation
             && retry <= now
         {
             if now - began >= REKEY_ATTEMPT_TIME {
-                self.give_up(shared);
+                self.give_up(context);
             } else {
-                self.initiate(began, now, shared, rng);
+                self.initiate(began, now, context, rng);
             }
         }
         if self.timers.keepalive_due(now) {
             let again = self.timers.keepalive_again(now);
-            self.send_keepalive(now, shared);
+            self.send_keepalive(now, context);
             self.timers.set_keepalive(again);
         }
-        if self.timers.persistent_due(now) && !self.send_keepalive(now, shared) {
-            self.begin(now, shared, rng);
+        if self.timers.persistent_due(now) && !self.send_keepalive(now, context) {
+            self.begin(now, context, rng);
         }
         // Last, as an empty message of an old session asks for a new one.
         if self.timers.handshake_due(now) {
-            self.begin(now, shared, rng);
+            self.begin(now, context, rng);
         }
     }
 
     /// Sends an empty message, if there is a session.
-    fn send_keepalive(&mut self, now: Moment, shared: &mut Shared) -> bool {
+    fn send_keepalive(&mut self, now: Moment, context: &mut Context) -> bool {
         let mut datagram = vec![0; sealed_len(0)];
         let sealed = self.seal(&mut datagram, 0, now).is_ok();
         if sealed {
-            shared.outbox.transmit(self.key, datagram);
+            context.outbox.transmit(self.key, datagram);
         }
         sealed
     }
 
     /// Sends what waits for a session.
-    fn flush(&mut self, now: Moment, shared: &mut Shared) {
+    fn flush(&mut self, now: Moment, context: &mut Context) {
         while self.sessions.may_send(now) {
             let Some(Waiting { mut datagram, packet_len }) = self.queue.pop() else { break };
             if self.seal(&mut datagram, packet_len, now).is_ok() {
-                shared.outbox.transmit(self.key, datagram);
+                context.outbox.transmit(self.key, datagram);
             }
         }
     }
 
-    fn transmit(&mut self, datagram: Vec<u8>, shared: &mut Shared) {
+    fn transmit(&mut self, datagram: Vec<u8>, context: &mut Context) {
         self.bytes_sent += datagram.len() as u64;
-        shared.outbox.transmit(self.key, datagram);
+        context.outbox.transmit(self.key, datagram);
     }
 
     #[cfg(test)]

@@ -7,9 +7,9 @@ use chacha20poly1305::{AeadInOut as _, ChaCha20Poly1305, KeyInit as _, Nonce, Ta
 use dayfly_moment::Moment;
 
 use crate::constants::{REJECT_AFTER_MESSAGES, REJECT_AFTER_TIME};
+use crate::error::{ReceiveError, SealError};
 use crate::message::{DATA_OFFSET, Data, TAG_LEN, data_header, padded_len, sealed_len};
 use crate::replay::ReplayWindow;
-use crate::{ReceiveError, SealError};
 
 /// A session. Its keys are wiped when it is dropped.
 pub(crate) struct Session {

@@ -7,7 +7,7 @@ use crate::session::Session;
 
 /// Which of a peer's sessions a message came in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Place {
+pub(crate) enum Slot {
     Previous,
     Current,
     Next,
@@ -69,15 +69,15 @@ impl Sessions {
     }
 
     /// The session that messages name by `local`.
-    pub(crate) fn find(&mut self, local: u32) -> Option<(Place, &mut Session)> {
-        let places = [
-            (Place::Current, &mut self.current),
-            (Place::Next, &mut self.next),
-            (Place::Previous, &mut self.previous),
+    pub(crate) fn find(&mut self, local: u32) -> Option<(Slot, &mut Session)> {
+        let slots = [
+            (Slot::Current, &mut self.current),
+            (Slot::Next, &mut self.next),
+            (Slot::Previous, &mut self.previous),
         ];
-        places
+        slots
             .into_iter()
-            .filter_map(|(place, session)| Some((place, session.as_deref_mut()?)))
+            .filter_map(|(slot, session)| Some((slot, session.as_deref_mut()?)))
             .find(|(_, session)| session.local == local)
     }
 
@@ -92,15 +92,15 @@ impl Sessions {
 
     /// Drops the sessions that are over.
     pub(crate) fn expire(&mut self, now: Moment, indices: &mut Indices) {
-        for place in [&mut self.previous, &mut self.current, &mut self.next] {
-            drop_session(place.take_if(|session| session.expires() <= now), indices);
+        for slot in [&mut self.previous, &mut self.current, &mut self.next] {
+            drop_session(slot.take_if(|session| session.expires() <= now), indices);
         }
     }
 
     /// Drops all sessions.
     pub(crate) fn clear(&mut self, indices: &mut Indices) {
-        for place in [&mut self.previous, &mut self.current, &mut self.next] {
-            drop_session(place.take(), indices);
+        for slot in [&mut self.previous, &mut self.current, &mut self.next] {
+            drop_session(slot.take(), indices);
         }
     }
 }
