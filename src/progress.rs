@@ -254,7 +254,7 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
-    use dayfly_node::{DialError, Registered};
+    use dayfly_node::{DialError, Registered, RelayError};
     use dayfly_wire::control::{Login, User};
 
     use super::*;
@@ -359,7 +359,7 @@ mod tests {
 
     #[test]
     fn after_a_long_login_or_approval_a_relays_first_failure_is_a_hitch() {
-        let failed = || relay(RelayState::Failed { error: "closed".to_owned(), retry_in: SECOND });
+        let failed = || relay(RelayState::Failed { error: RelayError::Closed, retry_in: SECOND });
         let later = NOW + 600 * PATIENCE;
         let is_problem = |told: &Told| matches!(told, Told::Problem(_));
         let login = NodeEvent::AuthUrl("https://control.test/register/x".to_owned());
@@ -394,7 +394,7 @@ mod tests {
 
     #[test]
     fn a_relay_that_stays_away_is_a_problem_only_on_the_way_in() {
-        let failed = || relay(RelayState::Failed { error: "closed".to_owned(), retry_in: SECOND });
+        let failed = || relay(RelayState::Failed { error: RelayError::Closed, retry_in: SECOND });
         let mut progress = Progress::new(NOW);
         let told = hear(&mut progress, [failed(), failed()]);
         let is_problem = |told: &Told| matches!(told, Told::Problem(problem) if problem.step == "relay");

@@ -1,6 +1,6 @@
 //! Joining: the control server and the way to a relay.
 
-use dayfly_node::{ControlError, DialError};
+use dayfly_node::{ControlError, DialError, RelayError};
 
 use super::{Problem, says};
 
@@ -159,11 +159,11 @@ fn of_refusal(text: &str, seen: String) -> Problem {
 
 /// No relay can be reached, so no machine could be either.
 #[must_use]
-pub fn of_relay(code: &str, error: &str) -> Problem {
+pub fn of_relay(code: &str, error: &RelayError) -> Problem {
     Problem::new(
         "relay",
         format!("The relay {code} can't be reached."),
-        error,
+        error.to_string(),
         "Check that it runs. A browser needs it over TLS with a certificate that it trusts; if it has none, let a \
          gateway carry it (`relays` in config.json).",
     )

@@ -144,6 +144,8 @@ fn ago(seconds: u64) -> String {
 mod tests {
     use std::time::Duration;
 
+    use dayfly_node::RelayError;
+
     use super::*;
 
     fn host() -> String {
@@ -158,7 +160,7 @@ mod tests {
             TcpError::Expired { host: host() },
             TcpError::Removed { host: host() },
             TcpError::NoRelay { host: host() },
-            TcpError::Relay { host: host(), region: 1, code: "fra".to_owned(), error: "closed".to_owned() },
+            TcpError::Relay { host: host(), region: 1, code: "fra".to_owned(), error: RelayError::Closed },
             TcpError::Offline { host: host(), last_seen: None },
             TcpError::NoHandshake { host: host(), waited: Duration::from_secs(9) },
             TcpError::Refused { host: host(), port: 22 },

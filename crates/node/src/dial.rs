@@ -4,7 +4,7 @@ use dayfly_platform::{BoxByteStream, BoxFuture, MaybeSend, MaybeSync};
 use dayfly_wire::ts2021::INITIATION_LEN;
 
 /// Reason why an edge could not open a connection.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DialError {
     /// The address could not be understood or is of a scheme that this edge does not speak.
     #[error("{url} is not an address that can be dialled: {reason}")]

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use dayfly_wire::control::{FilterRule, IpPrefix, NetPortRange};
 use dayfly_wire::tsmp;
 
-use crate::tunnel::packet::{Packet, protocol};
+use crate::packet::{Packet, protocol};
 
 /// Protocols that a rule without a list of them is about.
 const DEFAULT_PROTOCOLS: [u8; 4] = [protocol::TCP, protocol::UDP, protocol::ICMP, protocol::ICMPV6];
@@ -192,7 +192,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::tunnel::packet;
+    use crate::packet;
 
     const OWN: &str = "100.64.0.1";
     const PEER: &str = "100.64.0.2";

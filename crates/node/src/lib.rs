@@ -8,10 +8,12 @@ mod dial;
 mod filter;
 mod keys;
 mod netmap;
+mod packet;
 mod runtime;
 mod tunnel;
 
 pub use control::{ControlError, KeyExpiry, Registered};
+pub use derp::{DerpError, RelayError};
 pub use dial::{DerpAddress, DialError, Dialer};
 pub use keys::{KeyStore, NodeKeys};
 pub use netmap::{NetMap, Peer, PeerIdentity, ResolveError, Target};
@@ -19,3 +21,4 @@ pub use runtime::{
     ConnectStep, ControlState, Node, NodeError, NodeEvent, NodeEvents, NodeOptions, NodeState, NodeStatus,
     PeerStatus, RelayState, RelayStatus, Remote, TcpError, TcpStream,
 };
+pub use tunnel::netstack::ListenError;

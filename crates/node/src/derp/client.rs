@@ -5,12 +5,14 @@ use std::time::Duration;
 use bytes::BytesMut;
 use dayfly_platform::time::Moment;
 use dayfly_wire::derp::{
-    self, ClientInfo, Frame, FrameError, FrameType, HEADER_LEN, Header, InfoError, PacketTooLong,
-    PeerGoneReason, Receiver, ServerInfo,
+    self, ClientInfo, Frame, FrameError, FrameType, HEADER_LEN, Header, PacketTooLong, PeerGoneReason,
+    Receiver, ServerInfo,
 };
 use dayfly_wire::key::{KEY_LEN, NodePrivate, NodePublic};
 use dayfly_wire::nacl::SharedKey;
 use rand_core::CryptoRng;
+
+use super::error::{DerpError, RelayError};
 
 /// How long the greetings may take; derper gives up after as long.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,29 +27,6 @@ const MAX_HEALTH: usize = 256;
 pub(crate) const TRANSMIT_CAP: usize = 1 << 20;
 /// Room above [`TRANSMIT_CAP`] for pongs, so that a server's Pings are answered while packets wait.
 const PONG_RESERVE: usize = 4 << 10;
-
-/// Why a connection is of no further use.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ClientError {
-    /// The server sent what is not DERP, or more than DERP allows.
-    #[error("the relay broke the protocol: {0}")]
-    Frame(#[from] FrameError),
-    /// The server's greeting was not sealed by the key that it told, or ours could not be made.
-    #[error("the relay's greeting is wrong: {0}")]
-    Greeting(#[from] InfoError),
-    /// Something else came where the greetings should be.
-    #[error("the relay sent a frame of type {:#04x} before its greeting was complete", kind.0)]
-    Unexpected {
-        /// The frame's type.
-        kind: FrameType,
-    },
-    /// The greetings took longer than 10 s.
-    #[error("the relay did not complete its greeting in 10 s")]
-    HandshakeTimedOut,
-    /// Nothing came for 120 s, or for 4 s after a probe.
-    #[error("the relay is silent")]
-    TimedOut,
-}
 
 /// Why a packet was not queued. It is dropped then, as on any network.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -137,8 +116,6 @@ pub(crate) struct Client {
     deadline: Moment,
     /// When a frame came the last time.
     heard: Moment,
-    /// The time of the last call that told it.
-    now: Moment,
     transmit: BytesMut,
     rate: Option<TokenBucket>,
 }
@@ -151,7 +128,6 @@ impl Client {
             state: State::AwaitServerKey,
             deadline: now + HANDSHAKE_TIMEOUT,
             heard: now,
-            now,
             transmit: BytesMut::new(),
             rate: None,
         }
@@ -178,8 +154,7 @@ impl Client {
         data: &'a mut [u8],
         now: Moment,
         rng: &mut (impl CryptoRng + ?Sized),
-    ) -> Result<Progress<'a>, ClientError> {
-        self.now = now;
+    ) -> Result<Progress<'a>, DerpError> {
         let Some(header) = data.first_chunk::<HEADER_LEN>().copied().map(Header::parse) else {
             return Ok(Progress { consumed: 0, event: None });
         };
@@ -205,7 +180,7 @@ impl Client {
                         Some(Event::Ready { server_key, info })
                     }
                     Frame::KeepAlive | Frame::Unknown { .. } => None,
-                    _ => return Err(ClientError::Unexpected { kind: header.kind }),
+                    _ => return Err(DerpError::Unexpected { kind: header.kind }),
                 }
             }
             State::Ready => {
@@ -222,9 +197,9 @@ impl Client {
         kind: FrameType,
         payload: &[u8],
         rng: &mut (impl CryptoRng + ?Sized),
-    ) -> Result<(), ClientError> {
+    ) -> Result<(), DerpError> {
         let Frame::ServerKey { key } = Frame::parse(kind, payload)? else {
-            return Err(ClientError::Unexpected { kind });
+            return Err(DerpError::Unexpected { kind });
         };
         let shared = self.node_key.shared(&key);
         derp::put_client_info(&mut self.transmit, &self.node_key, &key, &ClientInfo::default(), rng)?;
@@ -233,11 +208,7 @@ impl Client {
     }
 
     /// A frame after the greetings.
-    fn frame<'a>(
-        &mut self,
-        kind: FrameType,
-        payload: &'a mut [u8],
-    ) -> Result<Option<Event<'a>>, ClientError> {
+    fn frame<'a>(&mut self, kind: FrameType, payload: &'a mut [u8]) -> Result<Option<Event<'a>>, DerpError> {
         if kind == FrameType::RECV_PACKET {
             // Taken apart here, for the codec hands out shared borrows only.
             let short = FrameError::TooShort { kind, len: payload.len(), min: KEY_LEN };
@@ -266,7 +237,12 @@ impl Client {
     ///
     /// # Errors
     /// When the packet cannot be sent now; it is dropped, and nothing is queued.
-    pub(crate) fn send_packet(&mut self, dst: &NodePublic, data: &[u8]) -> Result<(), SendError> {
+    pub(crate) fn send_packet(
+        &mut self,
+        dst: &NodePublic,
+        data: &[u8],
+        now: Moment,
+    ) -> Result<(), SendError> {
         let len = HEADER_LEN + KEY_LEN + data.len();
         if !self.is_ready() {
             return Err(SendError::NotReady);
@@ -278,7 +254,7 @@ impl Client {
             return Err(PacketTooLong { len: data.len() }.into());
         }
         if let Some(rate) = &mut self.rate
-            && !rate.take(len, self.now)
+            && !rate.take(len, now)
         {
             return Err(SendError::RateLimited { bytes_per_second: rate.bytes_per_second });
         }
@@ -316,16 +292,15 @@ impl Client {
         Some(self.deadline)
     }
 
-    /// Tells the time, which also lets the relay's rate limit refill.
+    /// Finds out whether the relay has had its time.
     ///
     /// # Errors
-    /// When the greetings took too long or the relay has been silent too long.
-    pub(crate) fn handle_timeout(&mut self, now: Moment) -> Result<(), ClientError> {
-        self.now = now;
+    /// When the handshake took too long or the relay has been silent too long.
+    pub(crate) fn handle_timeout(&self, now: Moment) -> Result<(), RelayError> {
         if now < self.deadline {
             return Ok(());
         }
-        Err(if self.is_ready() { ClientError::TimedOut } else { ClientError::HandshakeTimedOut })
+        Err(if self.is_ready() { RelayError::Silent } else { RelayError::HandshakeTimedOut })
     }
 }
 

@@ -4,10 +4,13 @@
 //! waits in [`Client::transmit`]. When to connect, to which region and over what is decided by the driver.
 
 mod client;
+mod error;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use client::{Client, ClientError, Event};
+pub(crate) use client::{Client, Event};
+pub use error::{DerpError, RelayError};
+
 #[cfg(test)]
 pub(crate) use client::{SendError, TRANSMIT_CAP};

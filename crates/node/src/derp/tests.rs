@@ -13,7 +13,7 @@ const START: Moment = Moment::from_start(Duration::from_secs(1000));
 const PEER: NodePublic = NodePublic::from_bytes([9; 32]);
 
 /// An event without its borrow, and with packets copied.
-fn handle_all(client: &mut Client, bytes: &[u8], now: Moment) -> Result<Vec<String>, ClientError> {
+fn handle_all(client: &mut Client, bytes: &[u8], now: Moment) -> Result<Vec<String>, DerpError> {
     let mut bytes = bytes.to_vec();
     let mut rest = bytes.as_mut_slice();
     let mut events = Vec::new();
@@ -76,7 +76,7 @@ fn greetings_make_the_client_ready() {
     let mut client = ready();
     assert!(client.is_ready());
     client.note_preferred(true);
-    client.send_packet(&PEER, b"hi").unwrap();
+    client.send_packet(&PEER, b"hi", START).unwrap();
     client.probe([4; 8], START);
     assert_eq!(
         written(&mut client),
@@ -93,7 +93,7 @@ fn nothing_is_sent_before_the_greetings_are_complete() {
     let mut client = Client::new(NodePrivate::generate(&mut SystemRng), START);
     client.note_preferred(true);
     client.probe([0; 8], START);
-    assert_eq!(client.send_packet(&PEER, b"hi"), Err(SendError::NotReady));
+    assert_eq!(client.send_packet(&PEER, b"hi", START), Err(SendError::NotReady));
     assert!(client.transmit().is_empty());
 }
 
@@ -144,7 +144,7 @@ fn a_server_that_cannot_prove_its_key_is_refused() {
     let mut answer = Vec::new();
     let shared = impostor.shared(&key.public());
     derp::put_server_info(&mut answer, &shared, &ServerInfo::default(), &mut SystemRng).unwrap();
-    assert!(matches!(handle_all(&mut client, &answer, START), Err(ClientError::Greeting(_))));
+    assert!(matches!(handle_all(&mut client, &answer, START), Err(DerpError::Handshake { .. })));
 }
 
 #[test]
@@ -152,23 +152,23 @@ fn packets_before_the_greetings_are_refused() {
     let mut client = Client::new(NodePrivate::generate(&mut SystemRng), START);
     let mut bytes = Vec::new();
     derp::put_keep_alive(&mut bytes);
-    assert!(matches!(handle_all(&mut client, &bytes, START), Err(ClientError::Unexpected { .. })));
+    assert!(matches!(handle_all(&mut client, &bytes, START), Err(DerpError::Unexpected { .. })));
 }
 
 #[test]
 fn another_protocol_is_named() {
     let mut client = Client::new(NodePrivate::generate(&mut SystemRng), START);
     let error = handle_all(&mut client, b"HTTP/1.1 400 Bad Request\r\n", START).unwrap_err();
-    assert!(matches!(error, ClientError::Frame(_)));
+    assert!(matches!(error, DerpError::Frame(_)));
 }
 
 #[test]
 fn a_silent_server_times_out_at_each_stage() {
-    let mut client = Client::new(NodePrivate::generate(&mut SystemRng), START);
+    let client = Client::new(NodePrivate::generate(&mut SystemRng), START);
     assert_eq!(client.poll_timeout(), Some(START + Duration::from_secs(10)));
     client.handle_timeout(START + Duration::from_secs(9)).unwrap();
     let error = client.handle_timeout(START + Duration::from_secs(10));
-    assert!(matches!(error, Err(ClientError::HandshakeTimedOut)));
+    assert!(matches!(error, Err(RelayError::HandshakeTimedOut)));
 
     let mut client = ready();
     assert_eq!(client.poll_timeout(), Some(START + Duration::from_secs(120)));
@@ -177,7 +177,7 @@ fn a_silent_server_times_out_at_each_stage() {
     handle_all(&mut client, &keep_alive, START + Duration::from_secs(60)).unwrap();
     client.handle_timeout(START + Duration::from_secs(120)).unwrap();
     let error = client.handle_timeout(START + Duration::from_secs(180));
-    assert!(matches!(error, Err(ClientError::TimedOut)));
+    assert!(matches!(error, Err(RelayError::Silent)));
 }
 
 #[test]
@@ -191,9 +191,9 @@ fn bytes_of_an_unfinished_frame_do_not_feed_the_watchdog() {
 fn a_full_buffer_refuses_packets_and_still_answers_pings() {
     let mut client = ready();
     let data = vec![0; 60_000];
-    let queued = (0..).take_while(|_| client.send_packet(&PEER, &data).is_ok()).count();
+    let queued = (0..).take_while(|_| client.send_packet(&PEER, &data, START).is_ok()).count();
     assert_eq!(queued, TRANSMIT_CAP / (60_000 + 37));
-    assert_eq!(client.send_packet(&PEER, &data), Err(SendError::Full));
+    assert_eq!(client.send_packet(&PEER, &data, START), Err(SendError::Full));
     let mut pings = Vec::new();
     for _ in 0..100_000 {
         derp::put_ping(&mut pings, [1; 8]);
@@ -207,9 +207,9 @@ fn a_full_buffer_refuses_packets_and_still_answers_pings() {
 #[test]
 fn packets_over_64_kib_are_refused() {
     let mut client = ready();
-    let error = client.send_packet(&PEER, &vec![0; 65_537]).unwrap_err();
+    let error = client.send_packet(&PEER, &vec![0; 65_537], START).unwrap_err();
     assert!(matches!(error, SendError::TooLong(_)));
-    client.send_packet(&PEER, &vec![0; 65_536]).unwrap();
+    client.send_packet(&PEER, &vec![0; 65_536], START).unwrap();
 }
 
 #[test]
@@ -217,13 +217,13 @@ fn the_relays_rate_limit_is_obeyed() {
     let mut client =
         ready_with(&ServerInfo { bytes_per_second: 1000, bytes_burst: 500, ..ServerInfo::default() });
     let limited = Err(SendError::RateLimited { bytes_per_second: 1000 });
-    client.send_packet(&PEER, &[0; 363]).unwrap();
-    assert_eq!(client.send_packet(&PEER, &[0; 64]), limited);
-    client.handle_timeout(START + Duration::from_millis(1)).unwrap();
-    client.send_packet(&PEER, &[0; 64]).unwrap();
-    client.handle_timeout(START + Duration::from_secs(50)).unwrap();
-    client.send_packet(&PEER, &[0; 463]).unwrap();
-    assert_eq!(client.send_packet(&PEER, &[]), limited);
+    client.send_packet(&PEER, &[0; 363], START).unwrap();
+    assert_eq!(client.send_packet(&PEER, &[0; 64], START), limited);
+    let later = START + Duration::from_millis(1);
+    client.send_packet(&PEER, &[0; 64], later).unwrap();
+    let later = START + Duration::from_secs(50);
+    client.send_packet(&PEER, &[0; 463], later).unwrap();
+    assert_eq!(client.send_packet(&PEER, &[], later), limited);
 }
 
 proptest! {
@@ -247,5 +247,5 @@ fn a_probe_that_nothing_answers_ends_the_connection() {
     assert_eq!(handle_all(&mut client, &pong, answered).unwrap().len(), 1);
     client.handle_timeout(due).unwrap();
     client.probe([2; 8], due);
-    assert!(matches!(client.handle_timeout(due + Duration::from_secs(4)), Err(ClientError::TimedOut)));
+    assert!(matches!(client.handle_timeout(due + Duration::from_secs(4)), Err(RelayError::Silent)));
 }

@@ -11,6 +11,7 @@ use dayfly_wire::key::NodePublic;
 
 use super::node_core::NodeCore;
 use super::{ConnectStep, Remote, TcpError, TcpStream};
+use crate::derp::RelayError;
 use crate::tunnel::netstack::SILENCE;
 use crate::tunnel::{TcpFault, Tunnel};
 
@@ -119,7 +120,7 @@ pub(super) async fn connect(
 }
 
 /// Returns what the attempt waits for now. A session is of no use while the relay that carries it is away.
-fn step(tunnel: &mut Tunnel, target: &Destination, now: Moment) -> ConnectStep {
+fn step(tunnel: &Tunnel, target: &Destination, now: Moment) -> ConnectStep {
     let region = tunnel.region_of(&target.key);
     let ready = region.and_then(|region| tunnel.relays().get(region)).is_some_and(|link| link.is_ready());
     match (ready, tunnel.has_session(&target.key, now)) {
@@ -137,7 +138,7 @@ fn hopeless(core: &NodeCore, target: &Destination, start: Moment) -> Option<TcpE
         let gone = peer.is_some_and(|peer| peer.gone.is_some_and(|at| at >= start));
         let region = tunnel.region_of(&target.key);
         let link = region.and_then(|region| tunnel.relays().get(region)).filter(|link| link.is_failing());
-        (region, link.and_then(|link| link.failure().map(str::to_owned)), gone)
+        (region, link.and_then(|link| link.failure().cloned()), gone)
     });
     if let (Some(region), Some(error)) = (region, failure) {
         return Some(relay_error(core, host(), region, error));
@@ -146,7 +147,7 @@ fn hopeless(core: &NodeCore, target: &Destination, start: Moment) -> Option<TcpE
     (target.offline && gone).then(|| TcpError::Offline { host: host(), last_seen: target.last_seen })
 }
 
-fn relay_error(core: &NodeCore, host: String, region: u32, error: String) -> TcpError {
+fn relay_error(core: &NodeCore, host: String, region: u32, error: RelayError) -> TcpError {
     let code = core.map().region_code(region);
     TcpError::Relay { host, region, code, error }
 }
@@ -180,10 +181,10 @@ fn late(
             let (region, failure) = core.with(|tunnel, _| {
                 let region = tunnel.region_of(&key);
                 let link = region.and_then(|region| tunnel.relays().get(region));
-                (region, link.and_then(|link| link.failure().map(str::to_owned)))
+                (region, link.and_then(|link| link.failure().cloned()))
             });
             let Some(region) = region else { return TcpError::NoRelay { host } };
-            let error = failure.unwrap_or_else(|| format!("no answer for {} seconds", waited.as_secs()));
+            let error = failure.unwrap_or(RelayError::NoAnswer { waited });
             relay_error(core, host, region, error)
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use dayfly_platform::task::{AbortOnDropHandle, spawn};
 use dayfly_platform::time::sleep_until;
 use dayfly_sorted::SortedMap;
-use dayfly_wire::control::{DerpRegion, MapResponse};
+use dayfly_wire::control::MapResponse;
 use tokio::sync::mpsc;
 
 use super::node_core::{NodeCore, wall_clock};
@@ -14,12 +14,8 @@ use super::pump::{self, RelayNote};
 use super::{ControlState, NodeError, NodeEvent, NodeState, RelayState};
 use crate::Dialer;
 use crate::control::{Control, ControlEvent};
-use crate::netmap::NetMap;
 use crate::tunnel::TunnelEvent;
-use crate::tunnel::relays::Link;
 
-/// Regions that are tried at once for a home; the first to answer becomes it.
-const CANDIDATES: usize = 12;
 /// Longest sleep of a node: the timers of browsers overflow after 24 days, and a key may expire later than that.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 /// Timers of browsers cut off what is less than a millisecond: with this added, none is early.
@@ -121,7 +117,7 @@ impl Driver {
             ControlEvent::NodeKey(key) => {
                 // To its peers the node is another one until the next map.
                 (self.admitted, self.running) = (false, false);
-                self.core.with(|tunnel, now| tunnel.set_node_key(*key, now));
+                self.core.with(|tunnel, _| tunnel.set_node_key(*key));
                 self.core.state.send_modify(|state| (state.registered, state.running) = (None, false));
             }
             ControlEvent::Registered(registered) => {
@@ -175,43 +171,8 @@ impl Driver {
         if is_news {
             self.core.events.push(NodeEvent::NeedsApproval);
         }
-        // Relays may reject a node that is not approved, and it has nobody to talk to.
-        if self.admitted {
-            self.choose_home();
-        }
         self.core.events.push(NodeEvent::MapChanged);
         self.maybe_running();
-    }
-
-    /// Sees to it that a home is being looked for, unless there is a good one.
-    fn choose_home(&self) {
-        let candidates = {
-            let map = self.core.map();
-            candidates(&map)
-        };
-        let new_home = self.core.with(|tunnel, now| {
-            let lost =
-                tunnel.home().is_none_or(|home| tunnel.relays().get(home).is_none_or(Link::is_failing));
-            if !lost {
-                return None;
-            }
-            // One that is connected already tells of no connection.
-            let ready =
-                candidates.iter().find(|region| tunnel.relays().get(**region).is_some_and(Link::is_ready));
-            match ready {
-                Some(region) => tunnel.set_home(Some(*region)),
-                None => candidates.iter().for_each(|region| tunnel.open_relay(*region, now)),
-            }
-            ready.copied()
-        });
-        if let Some(region) = new_home {
-            self.home_changed(region);
-        }
-    }
-
-    fn home_changed(&self, region: u32) {
-        self.control.set_home_region(region);
-        self.core.state.send_modify(|state| state.home = Some(region));
     }
 
     fn tunnel_event(&mut self, event: TunnelEvent) {
@@ -226,19 +187,12 @@ impl Driver {
                 self.relay_changed(region, RelayState::Closed);
             }
             TunnelEvent::Ready(region) => {
-                let new_home = self.core.with(|tunnel, _| {
-                    let home_is_up = tunnel.home().is_some_and(|home| {
-                        home == region || tunnel.relays().get(home).is_some_and(|link| !link.is_failing())
-                    });
-                    if !home_is_up {
-                        tunnel.set_home(Some(region));
-                    }
-                    !home_is_up
-                });
-                if new_home {
-                    self.home_changed(region);
-                }
                 self.relay_changed(region, RelayState::Connected);
+                self.maybe_running();
+            }
+            TunnelEvent::Home(region) => {
+                self.control.set_home_region(region);
+                self.core.state.send_modify(|state| state.home = Some(region));
                 self.maybe_running();
             }
             TunnelEvent::Restarting(region) => self.relay_changed(region, RelayState::Restarting),
@@ -248,9 +202,6 @@ impl Driver {
     }
 
     fn relay_note(&self, note: RelayNote) {
-        if matches!(note.state, RelayState::Failed { .. }) {
-            self.choose_home();
-        }
         self.relay_changed(note.region, note.state);
         self.core.progress.send_replace(());
     }
@@ -268,29 +219,9 @@ impl Driver {
         if self.running || !self.admitted {
             return;
         }
-        let ready = self.core.with(|tunnel, _| {
-            tunnel.home().is_some_and(|home| tunnel.relays().get(home).is_some_and(|link| link.is_ready()))
-        });
-        if ready {
+        if self.core.with(|tunnel, _| tunnel.home_is_ready()) {
             self.running = true;
             self.report(NodeEvent::Running, |state| state.running = true);
         }
     }
-}
-
-/// The regions to look for a home in. Those where peers are come first: that is where this node's packets go.
-fn candidates(map: &NetMap) -> Vec<u32> {
-    let usable = |region: &&DerpRegion| region.nodes.iter().any(|node| !node.stun_only);
-    let good = |region: &&DerpRegion| !region.avoid && !region.no_measure_no_home;
-    let mut regions: Vec<&DerpRegion> = map.derp_regions().filter(usable).filter(good).collect();
-    if regions.is_empty() {
-        regions = map.derp_regions().filter(usable).collect();
-    }
-    let mut peers: SortedMap<u32, usize> = SortedMap::new();
-    for peer in map.peers().filter(|peer| peer.online() != Some(false)) {
-        *peers.get_or_insert_with(peer.home_region().unwrap_or_default(), || 0) += 1;
-    }
-    regions
-        .sort_by_key(|region| std::cmp::Reverse(peers.get(&region.region_id).copied().unwrap_or_default()));
-    regions.into_iter().take(CANDIDATES).map(|region| region.region_id).collect()
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use dayfly_wire::control::Timestamp;
 use dayfly_wire::tsmp::RejectReason;
 
+use crate::derp::RelayError;
 use crate::netmap::ResolveError;
 
 /// Reason why a TCP connection could not be opened, in the order of the steps that it takes.
@@ -41,7 +42,7 @@ pub enum TcpError {
         /// Short name of the region.
         code: String,
         /// The failure that was seen.
-        error: String,
+        error: RelayError,
     },
     /// The control server says that the machine is offline, and it did not answer.
     #[error("{host} is offline")]

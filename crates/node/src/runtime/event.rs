@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::control::{ControlError, Registered};
+use crate::derp::RelayError;
 
 /// Unread events that are kept one by one. Beyond them the queue is merged.
 const KEPT: usize = 64;
@@ -23,7 +24,7 @@ pub enum RelayState {
     /// It was lost or could not be opened; it is tried again by itself.
     Failed {
         /// The failure.
-        error: String,
+        error: RelayError,
         /// Time to the next attempt.
         retry_in: Duration,
     },

@@ -1,12 +1,13 @@
 //! One relay connection: made, run, and made again.
 
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Buf as _;
+use bytes::{Buf as _, BytesMut};
 use dayfly_platform::BoxByteStream;
 use dayfly_platform::random::SystemRng;
 use dayfly_platform::time::{sleep, timeout};
@@ -17,6 +18,7 @@ use tokio::sync::mpsc;
 use super::RelayState;
 use super::node_core::NodeCore;
 use crate::control::Backoff;
+use crate::derp::RelayError;
 use crate::{DerpAddress, DialError, Dialer};
 
 /// Time to open a connection.
@@ -57,10 +59,10 @@ pub(super) async fn keep(
                 }
                 error
             }
-            Err(error) => error.to_string(),
+            Err(error) => error.into(),
         };
         let retry_in = backoff.next(&mut SystemRng).min(LONGEST_WAIT);
-        core.with(|tunnel, _| tunnel.relay_lost(region, Some(error.clone())));
+        core.with(|tunnel, now| tunnel.relay_lost(region, error.clone(), now));
         tell(RelayState::Failed { error, retry_in }).await;
         tokio::select! {
             biased;
@@ -95,9 +97,17 @@ async fn dial(core: &NodeCore, dialer: &dyn Dialer, region: u32) -> Result<BoxBy
     Err(failure)
 }
 
-/// Carries bytes until the connection ends: why, and whether it was ever ready.
-async fn run(core: &NodeCore, region: u32, mut stream: BoxByteStream) -> (String, bool) {
-    let mut pump = Pump { core, region, buffer: vec![0; READ_BUFFER], filled: 0, was_ready: false };
+/// Carries bytes until the connection ends. Returns why it ended, and whether it was ever ready.
+async fn run(core: &NodeCore, region: u32, mut stream: BoxByteStream) -> (RelayError, bool) {
+    let mut pump = Pump {
+        core,
+        region,
+        buffer: vec![0; READ_BUFFER],
+        filled: 0,
+        outgoing: BytesMut::new(),
+        is_flushed: true,
+        was_ready: false,
+    };
     let error = poll_fn(|context| pump.poll(&mut stream, context)).await;
     (error, pump.was_ready)
 }
@@ -108,11 +118,15 @@ struct Pump<'a> {
     buffer: Vec<u8>,
     /// Bytes at the front of `buffer` that were read and are not done with.
     filled: usize,
+    /// Bytes that were taken from the tunnel and are not written yet.
+    outgoing: BytesMut,
+    /// All that was written has been flushed.
+    is_flushed: bool,
     was_ready: bool,
 }
 
 impl Pump<'_> {
-    fn poll(&mut self, stream: &mut BoxByteStream, context: &mut Context<'_>) -> Poll<String> {
+    fn poll(&mut self, stream: &mut BoxByteStream, context: &mut Context<'_>) -> Poll<RelayError> {
         for _ in 0..TURN {
             if let Err(error) = self.write(stream, context) {
                 return Poll::Ready(error);
@@ -133,60 +147,57 @@ impl Pump<'_> {
         Poll::Pending
     }
 
-    /// Writes what waits, as far as the connection takes it.
-    fn write(&self, stream: &mut BoxByteStream, context: &mut Context<'_>) -> Result<(), String> {
-        self.core.with(|tunnel, now| {
-            loop {
-                let relays = tunnel.relays();
-                let was_busy = relays.is_busy(now);
-                let Some(link) = relays.get_mut(self.region) else {
-                    return Err("it is no longer needed".to_owned());
-                };
-                if let Some(error) = link.take_dead() {
-                    return Err(error.to_string());
-                }
-                link.set_writer(context.waker());
-                let Some(transmit) = link.transmit() else { return Ok(()) };
-                let mut wrote = false;
-                while !transmit.is_empty() {
-                    match Pin::new(&mut *stream).poll_write(context, transmit) {
-                        Poll::Ready(Ok(0)) => return Err("it takes no more".to_owned()),
-                        Poll::Ready(Ok(written)) => transmit.advance(written),
-                        Poll::Ready(Err(error)) => return Err(error.to_string()),
-                        Poll::Pending => break,
+    /// Writes what waits, as far as the connection takes it. The tunnel is locked only to take bytes and to report them as
+    /// written: a connection may encrypt and call the system meanwhile.
+    fn write(&mut self, stream: &mut BoxByteStream, context: &mut Context<'_>) -> Result<(), RelayError> {
+        let mut written = 0;
+        loop {
+            let Self { core, region, outgoing, .. } = self;
+            core.with(|tunnel, now| {
+                tunnel.note_written(*region, written, now);
+                tunnel.take_transmit(*region, outgoing, context.waker())
+            })?;
+            written = 0;
+            while !outgoing.is_empty() {
+                match Pin::new(&mut *stream).poll_write(context, outgoing) {
+                    Poll::Ready(Ok(0)) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+                    Poll::Ready(Ok(taken)) => {
+                        outgoing.advance(taken);
+                        written += taken;
                     }
-                    wrote = true;
+                    Poll::Ready(Err(error)) => return Err(error.into()),
+                    Poll::Pending => break,
                 }
-                let drained = transmit.is_empty();
-                if wrote {
-                    link.note_written(now);
-                }
-                if wrote && let Poll::Ready(Err(error)) = Pin::new(&mut *stream).poll_flush(context) {
-                    return Err(error.to_string());
-                }
-                // While another relay is busy it would be waited for here for ever.
-                if !(was_busy && drained) || tunnel.relays().is_busy(now) {
-                    return Ok(());
-                }
-                // The TCP stack has waited for room.
-                tunnel.transmit(now);
             }
-        })
+            self.is_flushed &= written == 0;
+            if !self.is_flushed
+                && let Poll::Ready(flushed) = Pin::new(&mut *stream).poll_flush(context)
+            {
+                flushed?;
+                self.is_flushed = true;
+            }
+            if written == 0 {
+                return Ok(());
+            }
+        }
     }
 
     /// Reads once, and hands on the frames that are complete.
-    fn read(&mut self, stream: &mut BoxByteStream, context: &mut Context<'_>) -> Poll<Result<(), String>> {
-        let Some(free) = self.buffer.get_mut(self.filled..).filter(|free| !free.is_empty()) else {
-            return Poll::Ready(Err("a frame is too long".to_owned()));
-        };
+    fn read(
+        &mut self,
+        stream: &mut BoxByteStream,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), RelayError>> {
+        // The codec takes no frame that is longer than the buffer, so there is room while one is incomplete.
+        let free = self.buffer.get_mut(self.filled..).unwrap_or_default();
         let mut chunk = ReadBuf::new(free);
         let read = match Pin::new(&mut *stream).poll_read(context, &mut chunk) {
             Poll::Pending => return Poll::Pending,
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error.to_string())),
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
             Poll::Ready(Ok(())) => chunk.filled().len(),
         };
         if read == 0 {
-            return Poll::Ready(Err("the relay closed the connection".to_owned()));
+            return Poll::Ready(Err(RelayError::Closed));
         }
         self.filled += read;
         if self.filled < HEADER_LEN {
@@ -205,7 +216,7 @@ impl Pump<'_> {
                 self.filled -= done;
                 Poll::Ready(Ok(()))
             }
-            (Err(error), _) => Poll::Ready(Err(error.to_string())),
+            (Err(error), _) => Poll::Ready(Err(error.into())),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The state of a node, for those who watch it.
 
 use crate::control::{ControlError, Registered};
+use crate::derp::RelayError;
 
 /// State of a node: see [`Node::state`](crate::Node::state) and [`Node::watch`](crate::Node::watch).
 #[derive(Clone, Debug, Default)]
@@ -58,7 +59,7 @@ pub enum NodeError {
         /// Short name of the region.
         code: String,
         /// The failure.
-        error: String,
+        error: RelayError,
     },
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::node_core::NodeCore;
+use crate::derp::RelayError;
 
 /// State of a node's connections at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub struct RelayStatus {
     /// Packets can be sent.
     pub connected: bool,
     /// Failure of the last attempt, until one succeeds.
-    pub failure: Option<String>,
+    pub failure: Option<RelayError>,
 }
 
 /// The tunnel to a peer.
@@ -49,7 +50,7 @@ pub(super) fn status(core: &NodeCore) -> NodeStatus {
             region,
             code: map.region_code(region),
             connected: link.is_ready(),
-            failure: link.failure().map(str::to_owned),
+            failure: link.failure().cloned(),
         });
         let relays = relays.collect();
         let peers = map.peers().filter_map(|peer| {

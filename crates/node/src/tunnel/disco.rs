@@ -1,9 +1,10 @@
-//! Disco without UDP: pings are answered, and peers are pinged of whom a first handshake awaits an answer.
+//! Disco over relays: pings of peers are answered, and peers whose first handshake is unanswered are pinged.
 //!
 //! A peer that has not been told of this node drops its initiations in silence, and WireGuard has to wait before it repeats
 //! them. `tailscaled` answers pings over a relay as soon as it knows whose they are, and drops them before
-//! (`wgengine/magicsock`: `handleDiscoMessage`, `handlePingLocked`). So a pong tells that an initiation would be answered from
-//! now on, and how long that takes. Besides, relays tell of peers that are not there only where they relay disco.
+//! (`wgengine/magicsock/magicsock.go`, `Conn.handleDiscoMessage` and `Conn.handlePingLocked` (tailscale v1.102.5)). So a pong
+//! says that an initiation would be answered from now on, and how long that takes. Besides, relays report peers that are
+//! not there only where they relay disco.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,36 +14,36 @@ use dayfly_sorted::SortedMap;
 use dayfly_wire::disco::{self, Envelope, Message, TxId};
 use dayfly_wire::key::{DiscoPrivate, DiscoPublic, NodePublic};
 use dayfly_wireguard::Device;
+use rand_core::CryptoRng;
 
-use super::path::Path;
-use super::peers::Peer;
-use super::relays::{Link, Relays};
+use super::peers::{Peer, Peers};
+use super::relays::{RelayLink, Relays};
 
 /// The next ping is sent after a quarter of the time since the first, within these bounds.
 const LEAST_INTERVAL: Duration = Duration::from_millis(30);
 const MOST_INTERVAL: Duration = Duration::from_secs(1);
-/// For how long a peer is pinged over one relay connection.
+/// Time for which a peer is pinged over one relay connection.
 const PING_TIME: Duration = Duration::from_secs(10);
 /// Pings to one peer of which pongs are taken, the newest. As the intervals grow, one of them is always older than a round
 /// trip soon, however long that is.
 const MAX_SENT: usize = 8;
 
-/// This node's key of path discovery, and the pings that are under way.
+/// This node's disco key, and the pings that are under way.
 pub(super) struct Disco {
     key: DiscoPrivate,
     public: DiscoPublic,
-    /// Peers of whom a first handshake awaits an answer.
+    /// Peers whose first handshake is unanswered.
     pinged: SortedMap<NodePublic, Pings>,
 }
 
 /// The pings to one peer.
 #[derive(Default)]
 struct Pings {
-    /// The region they go over, and when the first was sent.
+    /// Region that the pings go over, and when the first was sent.
     began: Option<(u32, Moment)>,
-    /// When the next is due.
+    /// Moment at which the next is due.
     next: Moment,
-    /// Those that have no pong yet, and when they were sent; the newest are last.
+    /// Pings without a pong, and when they were sent; the newest are last.
     sent: VecDeque<(TxId, Moment)>,
 }
 
@@ -63,7 +64,7 @@ impl Pings {
         self.sent.push_back((tx_id, now));
     }
 
-    /// When the ping was sent whose pong this is, told once.
+    /// Returns the moment at which the ping with this number was sent, once.
     fn answered(&mut self, tx_id: &TxId) -> Option<Moment> {
         let at = self.sent.iter().position(|(sent, _)| sent == tx_id)?;
         self.sent.remove(at).map(|(_, sent)| sent)
@@ -76,22 +77,88 @@ impl Disco {
         Self { key, public, pinged: SortedMap::new() }
     }
 
-    /// Nothing that was sent to this peer counts any more.
+    /// Forgets all pings to this peer.
     pub(super) fn forget(&mut self, peer: &NodePublic) {
         self.pinged.remove(peer);
     }
 
-    /// Nothing that was sent counts any more.
+    /// Forgets all pings.
     pub(super) fn forget_all(&mut self) {
         self.pinged.clear();
     }
 
-    /// The connection to a region is lost, with the pings in it: the next one begins anew.
+    /// Forgets the pings over a region whose connection is lost; over the next one they begin anew.
     pub(super) fn relay_lost(&mut self, region: u32) {
         for pings in self.pinged.values_mut() {
             if pings.began.is_some_and(|(over, _)| over == region) {
                 *pings = Pings::default();
             }
+        }
+    }
+
+    /// Takes note that WireGuard has sent something to a peer: one that was never met is to be pinged.
+    pub(super) fn note_handshake(&mut self, wireguard: &Device, peer: &NodePublic, now: Moment) {
+        if is_first_handshake(wireguard, peer, now) {
+            self.pinged.get_or_insert_with(*peer, Pings::default);
+        }
+    }
+
+    /// Sends the pings that are due, to the relays of the peers that are pinged.
+    pub(super) fn send_pings(
+        &mut self,
+        wireguard: &Device,
+        peers: &mut Peers,
+        relays: &mut Relays,
+        home: Option<u32>,
+        rng: &mut dyn CryptoRng,
+        now: Moment,
+    ) {
+        if self.pinged.is_empty() {
+            return;
+        }
+        self.pinged.retain(|peer, _| is_first_handshake(wireguard, peer, now));
+        let node = Some(NodePublic::from_bytes(wireguard.public_key()));
+        for (to, pings) in self.pinged.iter_mut().filter(|(_, pings)| pings.due().is_some_and(|at| at <= now))
+        {
+            let Some(peer) = peers.get_mut(to) else { continue };
+            let Some((region, theirs)) = way(peer, relays, home) else { continue };
+            let Some(shared) = peer.disco_key(&self.key, &theirs) else { continue };
+            let mut tx_id = TxId::default();
+            rng.fill_bytes(&mut tx_id);
+            let ping = Message::Ping { tx_id, node }.seal(&self.public, shared, rng);
+            relays.send(region, to, &ping, now);
+            pings.send(tx_id, region, now);
+        }
+    }
+
+    /// Returns the moment at which the next ping is due.
+    pub(super) fn poll_timeout(&self, peers: &Peers, relays: &Relays, home: Option<u32>) -> Option<Moment> {
+        let due = |(to, pings): (&NodePublic, &Pings)| {
+            way(peers.get(to)?, relays, home)?;
+            pings.due()
+        };
+        self.pinged.iter().filter_map(due).min()
+    }
+
+    /// Takes a disco message that `peer`, whose node key is `src`, has sent over a relay. Pings are answered, so that
+    /// `tailscale ping` works, and pongs of this node's own pings are reported. All else is about UDP.
+    pub(super) fn handle(
+        &mut self,
+        region: u32,
+        src: &NodePublic,
+        data: &[u8],
+        peer: &mut Peer,
+        rng: &mut dyn CryptoRng,
+    ) -> Option<Answer> {
+        let envelope = Envelope::parse(data).ok()?;
+        let shared = peer.disco_key(&self.key, &envelope.sender)?;
+        match envelope.open(shared).ok()? {
+            Message::Ping { tx_id, .. } => {
+                let src = disco::derp_address(u16::try_from(region).ok()?);
+                Some(Answer::Pong(Message::Pong { tx_id, src }.seal(&self.public, shared, rng)))
+            }
+            Message::Pong { tx_id, .. } => self.pinged.get_mut(src)?.answered(&tx_id).map(Answer::PingSent),
+            _ => None,
         }
     }
 
@@ -102,81 +169,24 @@ impl Disco {
     }
 }
 
-impl Path {
-    /// WireGuard has sent something to a peer: if that begins to make its acquaintance, it is to be pinged.
-    pub(super) fn note_handshake(&mut self, peer: &NodePublic) {
-        if is_first_handshake(&self.wireguard, peer, self.now) {
-            self.disco.pinged.get_or_insert_with(*peer, Pings::default);
-        }
-    }
-
-    /// Sends the pings that are due. Called once WireGuard's messages are sent, so that an initiation is ahead of its ping.
-    pub(super) fn send_pings(&mut self) {
-        let Self { wireguard, peers, relays, home, rng, now, disco, .. } = self;
-        if disco.pinged.is_empty() {
-            return;
-        }
-        disco.pinged.retain(|peer, _| is_first_handshake(wireguard, peer, *now));
-        let node = Some(NodePublic::from_bytes(wireguard.public_key()));
-        for (to, pings) in
-            disco.pinged.iter_mut().filter(|(_, pings)| pings.due().is_some_and(|at| at <= *now))
-        {
-            let Some(peer) = peers.get_mut(to) else { continue };
-            let Some((region, theirs)) = way(peer, relays, *home) else { continue };
-            let Some(shared) = peer.disco_key(&disco.key, &theirs) else { continue };
-            let mut tx_id = TxId::default();
-            rng.fill_bytes(&mut tx_id);
-            let ping = Message::Ping { tx_id, node }.seal(&disco.public, shared, rng);
-            relays.send(region, to, &ping, *now);
-            pings.send(tx_id, region, *now);
-        }
-    }
-
-    /// When the next ping is due.
-    pub(super) fn next_ping(&self) -> Option<Moment> {
-        let due = |(to, pings): (&NodePublic, &Pings)| {
-            way(self.peers.get(to)?, &self.relays, self.home)?;
-            pings.due()
-        };
-        self.disco.pinged.iter().filter_map(due).min()
-    }
-
-    /// A disco message that came from `src`. Pings are answered, so that `tailscale ping` works; pongs of this node's own
-    /// pings are told to WireGuard. All else is about UDP.
-    pub(super) fn disco_message(&mut self, region: u32, src: &NodePublic, data: &[u8]) {
-        let Self { wireguard, peers, rng, now, disco, .. } = self;
-        let Ok(envelope) = Envelope::parse(data) else { return };
-        let Some(peer) = peers.get_mut(src) else { return };
-        let Some(shared) = peer.disco_key(&disco.key, &envelope.sender) else { return };
-        match envelope.open(shared) {
-            Ok(Message::Ping { tx_id, .. }) => {
-                let Ok(port) = u16::try_from(region) else { return };
-                let pong = Message::Pong { tx_id, src: disco::derp_address(port) };
-                let pong = pong.seal(&disco.public, shared, rng);
-                peer.heard_at(region);
-                self.send_to_relay(region, src, &pong);
-            }
-            Ok(Message::Pong { tx_id, .. }) => {
-                let sent = disco.pinged.get_mut(src).and_then(|pings| pings.answered(&tx_id));
-                let Some(sent) = sent else { return };
-                peer.heard_at(region);
-                wireguard.peer_answers(src.as_bytes(), *now - sent, *now);
-            }
-            _ => {}
-        }
-    }
+/// What follows from a disco message.
+pub(super) enum Answer {
+    /// It was a ping: this pong answers it.
+    Pong(Vec<u8>),
+    /// It was the pong of a ping that was sent at this moment.
+    PingSent(Moment),
 }
 
-/// Whether an initiation to a peer that never had a session awaits its answer.
+/// Returns `true` while an initiation to a peer that never had a session is unanswered.
 fn is_first_handshake(wireguard: &Device, peer: &NodePublic, now: Moment) -> bool {
     let status = wireguard.status(peer.as_bytes(), now);
     status.is_some_and(|status| status.awaits_answer && status.last_handshake.is_none())
 }
 
-/// Over which region a ping would leave at once, and by which key: none where the relay says that the peer is gone. What
-/// waited for a connection would tell a wrong time.
+/// Returns the region over which a ping would leave at once, and the key it would be sealed for; none where the relay says
+/// that the peer is not there. A ping that waited for a connection would measure a wrong time.
 fn way(peer: &Peer, relays: &Relays, home: Option<u32>) -> Option<(u32, DiscoPublic)> {
     let region = peer.region().or(home)?;
-    let open = peer.gone.is_none() && relays.get(region).is_some_and(Link::is_ready);
+    let open = peer.gone.is_none() && relays.get(region).is_some_and(RelayLink::is_ready);
     Some((region, peer.disco?)).filter(|_| open)
 }

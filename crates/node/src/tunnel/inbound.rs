@@ -2,36 +2,43 @@
 
 use std::net::SocketAddr;
 
+use dayfly_platform::time::Moment;
 use dayfly_wire::disco;
 use dayfly_wire::key::{DiscoPublic, NodePublic};
 use dayfly_wire::tsmp::{self, Reject, RejectReason};
 use dayfly_wireguard::Received;
 
-use super::packet::{self, Packet};
-use super::path::Path;
-use super::{TcpFault, Tunnel, TunnelEvent};
+use super::Tunnel;
+use super::event::TunnelEvent;
+use super::netstack::TcpFault;
+use super::outbound::Outbound;
 use crate::derp::Event as DerpEvent;
 use crate::filter::Verdict;
+use crate::packet::{self, Packet};
 
 impl Tunnel {
-    pub(super) fn relay_event(&mut self, region: u32, event: DerpEvent<'_>) {
+    /// Takes what a relay reported.
+    pub(super) fn relay_event(&mut self, region: u32, event: DerpEvent<'_>, now: Moment) {
         match event {
-            DerpEvent::Packet { src, data } => self.packet(region, &src, data),
+            DerpEvent::Packet { src, data } => self.datagram(region, &src, data, now),
             DerpEvent::Ready { .. } => {
-                self.path.relays.ready(region, self.path.home == Some(region));
-                self.path.note(TunnelEvent::Ready(region));
-                self.path.note(TunnelEvent::Progress);
+                let is_home = self.outbound.home.region() == Some(region);
+                self.outbound.relays.ready(region, is_home, now);
+                if self.outbound.home.wants(region, &self.outbound.relays) {
+                    self.set_home(region);
+                }
+                self.outbound.note(TunnelEvent::Ready(region));
+                self.outbound.note(TunnelEvent::Progress);
             }
             DerpEvent::PeerGone { peer, .. } => {
-                let now = self.path.now;
-                if let Some(peer) = self.path.peers.get_mut(&peer) {
+                if let Some(peer) = self.outbound.peers.get_mut(&peer) {
                     peer.gone_from(region, now);
-                    self.path.note(TunnelEvent::Progress);
+                    self.outbound.note(TunnelEvent::Progress);
                 }
             }
             DerpEvent::Restarting { .. } => {
-                if self.path.relays.restarting(region) {
-                    self.path.note(TunnelEvent::Restarting(region));
+                if self.outbound.relays.restarting(region) {
+                    self.outbound.note(TunnelEvent::Restarting(region));
                 }
             }
             DerpEvent::Health(text) => tracing::debug!(region, text, "the relay reports its health"),
@@ -39,17 +46,18 @@ impl Tunnel {
         }
     }
 
-    /// A packet from a peer over a relay: disco or WireGuard. From anybody else it is dropped, as `tailscaled` does
-    /// (`wgengine/magicsock/derp.go`): no work is done for strangers, and not even a cookie tells them of this node.
-    pub(super) fn packet(&mut self, region: u32, src: &NodePublic, data: &mut [u8]) {
-        if self.path.peers.get(src).is_none() {
+    /// Takes a datagram of a peer that came over a relay: disco or WireGuard. From anybody else it is dropped, as
+    /// `wgengine/magicsock/derp.go`, `Conn.processDERPReadResult` (tailscale v1.102.5) does: no work is done for strangers,
+    /// and not even a cookie shows them that this node is here.
+    pub(super) fn datagram(&mut self, region: u32, src: &NodePublic, data: &mut [u8], now: Moment) {
+        if self.outbound.peers.get(src).is_none() {
             return;
         }
         if disco::looks_like_disco(data) {
-            return self.path.disco_message(region, src, data);
+            return self.outbound.disco_message(region, src, data, now);
         }
-        let Path { wireguard, rng, now, peers, .. } = &mut self.path;
-        match wireguard.handle(src.as_bytes(), data, *now, rng) {
+        let Outbound { wireguard, rng, peers, .. } = &mut self.outbound;
+        match wireguard.handle(src.as_bytes(), data, now, rng) {
             Ok(received) => {
                 let from = match &received {
                     Received::Packet { peer, .. }
@@ -61,30 +69,30 @@ impl Tunnel {
                     peer.heard_at(region);
                 }
                 if let (Some(from), Received::Packet { packet, .. }) = (from, received) {
-                    self.ip_packet(&from, packet);
+                    self.ip_packet(&from, packet, now);
                 }
             }
             Err(error) => tracing::trace!(region, %error, "packet dropped"),
         }
-        self.path.flush_wireguard();
+        self.outbound.flush_wireguard(now);
     }
 
-    /// A decrypted packet from a peer.
-    pub(super) fn ip_packet(&mut self, from: &NodePublic, bytes: &[u8]) {
+    /// Takes a decrypted IP packet of a peer.
+    pub(super) fn ip_packet(&mut self, from: &NodePublic, bytes: &[u8], now: Moment) {
         let Some(packet) = Packet::parse(bytes) else { return };
         // Cryptokey routing: an address is taken from the one peer only that packets to it go to.
-        if self.path.peers.route(packet.src) != Some(*from) {
+        if self.outbound.peers.route(packet.src) != Some(*from) {
             return;
         }
         let Self { filter, caps, stack, .. } = self;
         let has_cap = |name: &str| caps.iter().any(|(key, cap)| key == from && cap == name);
         match filter.check(&packet, |address| stack.is_own(address), has_cap) {
-            Verdict::Accept if packet.protocol == tsmp::IP_PROTOCOL => self.tsmp(from, &packet),
+            Verdict::Accept if packet.protocol == tsmp::IP_PROTOCOL => self.tsmp(from, &packet, now),
             Verdict::Accept => {
                 if packet.protocol == packet::protocol::TCP {
-                    self.acks.received(bytes.len(), self.path.now);
+                    self.acks.received(bytes.len(), now);
                 }
-                self.stack.receive(bytes, self.path.now, &mut self.path);
+                self.stack.receive(&packet, bytes, *from, now, &mut self.outbound.at(now));
             }
             Verdict::Drop => {}
             Verdict::Reject => {
@@ -96,22 +104,22 @@ impl Tunnel {
                     dst_port,
                     maybe_broken: false,
                 });
-                self.path.send_tsmp(packet.dst, packet.src, &reject);
+                self.outbound.send_tsmp(packet.dst, packet.src, &reject, now);
             }
         }
     }
 
-    fn tsmp(&mut self, from: &NodePublic, packet: &Packet<'_>) {
+    fn tsmp(&mut self, from: &NodePublic, packet: &Packet<'_>, now: Moment) {
         match tsmp::Message::parse(packet.payload) {
             Ok(tsmp::Message::Ping(data)) => {
                 let pong = tsmp::Message::Pong { data, peer_api_port: 0 };
-                self.path.send_tsmp(packet.dst, packet.src, &pong);
+                self.outbound.send_tsmp(packet.dst, packet.src, &pong, now);
             }
             Ok(tsmp::Message::Reject(reject)) if reject.protocol == packet::protocol::TCP => {
                 let local = SocketAddr::new(packet.dst, reject.src_port);
                 let remote = SocketAddr::new(packet.src, reject.dst_port);
                 self.stack.reject(local, remote, TcpFault::Rejected(reject.reason));
-                self.path.note(TunnelEvent::Progress);
+                self.outbound.note(TunnelEvent::Progress);
             }
             Ok(tsmp::Message::DiscoKey(key)) if !key.is_zero() => self.set_disco(from, key),
             _ => {}
@@ -119,9 +127,9 @@ impl Tunnel {
     }
 
     fn set_disco(&mut self, from: &NodePublic, key: DiscoPublic) {
-        if let Some(peer) = self.path.peers.get_mut(from) {
+        if let Some(peer) = self.outbound.peers.get_mut(from) {
             peer.set_disco(key);
-            self.path.disco.forget(from);
+            self.outbound.disco.forget(from);
         }
     }
 }

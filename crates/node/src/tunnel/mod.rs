@@ -1,14 +1,16 @@
 //! The data path, sans-IO: relays, WireGuard, disco, the packet filter and TCP/IP, put together.
 //!
-//! Bytes of relay connections go in by [`Tunnel::handle_relay`], and what is to be written to them waits in their
-//! [`relays::Link`]s. Time goes in as `now`, on any monotonic clock. What happens comes out of [`Tunnel::poll_event`].
+//! Input: [`Tunnel::update`] with each map, [`Tunnel::handle_relay`] with what a relay sent, [`Tunnel::handle_timeout`] once
+//! [`Tunnel::poll_timeout`] has passed. Output: [`Tunnel::poll_event`], and [`Tunnel::take_transmit`] for what is to be written
+//! to a relay. Every call that may depend on the time takes it as `now`, on any monotonic clock.
 
 mod acks;
 mod disco;
+mod event;
+mod home;
 mod inbound;
 pub(crate) mod netstack;
-pub(crate) mod packet;
-mod path;
+mod outbound;
 pub(crate) mod peers;
 pub(crate) mod relays;
 
@@ -17,66 +19,35 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use dayfly_platform::time::Moment;
 use dayfly_wire::control::Timestamp;
 use dayfly_wire::key::{DiscoPrivate, NodePrivate, NodePublic};
-use dayfly_wire::tsmp::RejectReason;
 use dayfly_wireguard::{Device, PeerConfig};
-use rand_core::CryptoRng;
 use smoltcp::iface::SocketHandle;
 use zeroize::Zeroizing;
 
-use crate::derp::ClientError;
+use crate::derp::{DerpError, RelayError};
 use crate::filter::Filter;
 use crate::netmap::NetMap;
 use acks::Acks;
 use disco::Disco;
-use netstack::Netstack;
-use path::Path;
+use home::{Home, Search};
+use netstack::{Accepted, ListenError, ListenerId, Netstack};
+use outbound::Outbound;
 use peers::Peers;
 use relays::Relays;
 
-/// Randomness for keys and nonces.
-pub(crate) type Rng = Box<dyn CryptoRng + Send>;
-
-/// Why a TCP connection failed or ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TcpFault {
-    /// The machine answered that nothing listens there.
-    Refused,
-    /// The machine's packet filter told that it does not let this in.
-    Rejected(RejectReason),
-    /// The other side cut it.
-    Reset,
-    /// The other side was silent for [`netstack::SILENCE`], though it was asked.
-    TimedOut,
-    /// No peer has the address any more: it was removed from the tailnet, is kept from this node, or its key has expired.
-    NoRoute,
-    /// It was cut here: the node has ended.
-    Aborted,
-}
-
-/// What happened in the tunnel.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum TunnelEvent {
-    /// This region is wanted: open a connection to it.
-    Dial(u32),
-    /// This region is connected.
-    Ready(u32),
-    /// The relay of this region is about to restart. Told once in a connection.
-    Restarting(u32),
-    /// This region is no longer needed: its connection is to be closed.
-    Close(u32),
-    /// Something that a connection in the making waits for may have happened.
-    Progress,
-}
+pub(crate) use event::TunnelEvent;
+pub(crate) use netstack::TcpFault;
+pub(crate) use outbound::Rng;
 
 /// The data path of one node.
 pub(crate) struct Tunnel {
-    path: Path,
+    outbound: Outbound,
     stack: Netstack,
     acks: Acks,
     filter: Filter,
@@ -88,7 +59,7 @@ pub(crate) struct Tunnel {
 
 impl std::fmt::Debug for Tunnel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tunnel").field("home", &self.path.home).finish_non_exhaustive()
+        f.debug_struct("Tunnel").field("home", &self.home()).finish_non_exhaustive()
     }
 }
 
@@ -102,19 +73,18 @@ impl Tunnel {
         mut rng: Rng,
     ) -> Self {
         let stack = Netstack::new(rng.next_u64(), now);
-        let path = Path {
+        let outbound = Outbound {
             wireguard: Device::new(Zeroizing::new(*node_key.as_bytes()), epoch),
             peers: Peers::default(),
             relays: Relays::default(),
             disco: Disco::new(disco),
-            home: None,
+            home: Home::default(),
             events: VecDeque::new(),
             scratch: Vec::new(),
             rng,
-            now,
         };
         Self {
-            path,
+            outbound,
             stack,
             acks: Acks::default(),
             filter: Filter::default(),
@@ -126,16 +96,15 @@ impl Tunnel {
 
     /// Takes over what `map` says, at the server's time `control_time`.
     pub(crate) fn update(&mut self, map: &NetMap, control_time: Timestamp, now: Moment) {
-        self.path.now = now;
         if let Some(node) = map.self_node() {
             self.stack.set_addresses(node.addresses());
         }
-        let difference = self.path.peers.update(map, control_time, now);
+        let difference = self.outbound.peers.update(map, control_time, now);
         // Those that have started anew too, as `tailscaled` does: nothing waits for the old session to be found dead.
-        self.path.forget(difference.removed.iter().chain(&difference.restarted));
+        self.outbound.forget(difference.removed.iter().chain(&difference.restarted));
         self.cut_off();
         for key in difference.added.into_iter().chain(difference.restarted) {
-            self.path.wireguard.add_peer(peer_config(&key));
+            self.outbound.wireguard.add_peer(peer_config(&key));
         }
         self.filter = Filter::compile(map.filter_rules());
         let wanted: Vec<&str> = map
@@ -149,77 +118,93 @@ impl Tunnel {
                 has.map(move |cap| (peer.key(), (*cap).to_owned()))
             })
             .collect();
-        self.path.note(TunnelEvent::Progress);
+        self.outbound.home.update(map);
+        self.search_home(now);
+        self.outbound.note(TunnelEvent::Progress);
     }
 
     /// Ends the connections that have lost their peer, rather than let them wait for it.
     fn cut_off(&mut self) {
-        let Self { stack, path, .. } = self;
-        stack.cut_off(|address| path.peers.route(address).is_some());
+        let Self { stack, outbound, .. } = self;
+        stack.cut_off(|address| outbound.peers.route(address));
     }
 
     /// Goes on under another node key: all WireGuard sessions and relay connections begin anew.
-    pub(crate) fn set_node_key(&mut self, key: NodePrivate, now: Moment) {
-        self.path.now = now;
-        self.path.wireguard = Device::new(Zeroizing::new(*key.as_bytes()), self.epoch);
-        for peer in self.path.peers.keys() {
-            self.path.wireguard.add_peer(peer_config(peer));
+    pub(crate) fn set_node_key(&mut self, key: NodePrivate) {
+        self.outbound.wireguard = Device::new(Zeroizing::new(*key.as_bytes()), self.epoch);
+        for peer in self.outbound.peers.keys() {
+            self.outbound.wireguard.add_peer(peer_config(peer));
         }
         self.node_key = key;
-        self.path.disco.forget_all();
-        self.path.relays.reset();
+        self.outbound.disco.forget_all();
+        self.outbound.relays.reset();
+    }
+
+    /// Sees to it that there is a good home, or that one is being looked for.
+    fn search_home(&mut self, now: Moment) {
+        match self.outbound.home.search(&self.outbound.relays) {
+            Search::Rest => {}
+            Search::Take(region) => self.set_home(region),
+            Search::Dial(regions) => {
+                regions.into_iter().for_each(|region| self.outbound.open_relay(region, now))
+            }
+        }
     }
 
     /// Makes a region this node's home.
-    pub(crate) fn set_home(&mut self, region: Option<u32>) {
-        let before = std::mem::replace(&mut self.path.home, region);
-        if before != region {
-            before.into_iter().for_each(|old| self.path.relays.note_home(old, false));
-            region.into_iter().for_each(|new| self.path.relays.note_home(new, true));
+    fn set_home(&mut self, region: u32) {
+        let Outbound { home, relays, .. } = &mut self.outbound;
+        let before = home.replace(region);
+        if before != Some(region) {
+            before.into_iter().for_each(|old| relays.note_home(old, false));
+            relays.note_home(region, true);
+            self.outbound.note(TunnelEvent::Home(region));
         }
     }
 
-    /// This node's home region.
+    /// Returns this node's home region.
     pub(crate) fn home(&self) -> Option<u32> {
-        self.path.home
+        self.outbound.home.region()
     }
 
-    /// The relay connections.
-    pub(crate) fn relays(&mut self) -> &mut Relays {
-        &mut self.path.relays
+    /// Returns `true` while there is a home whose relay is connected: peers find this node there.
+    pub(crate) fn home_is_ready(&self) -> bool {
+        self.outbound.home.is_ready(&self.outbound.relays)
+    }
+
+    /// Returns the relay connections.
+    pub(crate) fn relays(&self) -> &Relays {
+        &self.outbound.relays
     }
 
     /// The peers.
     pub(crate) fn peers(&self) -> &Peers {
-        &self.path.peers
+        &self.outbound.peers
     }
 
     /// The region over which a peer is sent to.
     pub(crate) fn region_of(&self, peer: &NodePublic) -> Option<u32> {
-        self.path.region_of(peer)
+        self.outbound.region_of(peer)
     }
 
     /// Whether [`Tunnel::poll_event`] has something.
     pub(crate) fn has_events(&self) -> bool {
-        !self.path.events.is_empty()
+        !self.outbound.events.is_empty()
     }
 
     /// What happened.
     pub(crate) fn poll_event(&mut self) -> Option<TunnelEvent> {
-        self.path.events.pop_front()
+        self.outbound.events.pop_front()
     }
 
     /// Puts a region to use.
     pub(crate) fn open_relay(&mut self, region: u32, now: Moment) {
-        self.path.now = now;
-        if self.path.relays.open(region, now) {
-            self.path.note(TunnelEvent::Dial(region));
-        }
+        self.outbound.open_relay(region, now);
     }
 
     /// Finds out soon which relay connections are dead.
     pub(crate) fn probe_relays(&mut self, now: Moment) {
-        let Path { relays, rng, .. } = &mut self.path;
+        let Outbound { relays, rng, .. } = &mut self.outbound;
         let mut payload = [0; 8];
         rng.fill_bytes(&mut payload);
         relays.probe(payload, now);
@@ -227,41 +212,73 @@ impl Tunnel {
 
     /// A connection to a region's relay has been opened.
     pub(crate) fn relay_connected(&mut self, region: u32, now: Moment) {
-        self.path.relays.connected(region, self.node_key.clone(), now);
+        self.outbound.relays.connected(region, self.node_key.clone(), now);
     }
 
-    /// The connection to a region is lost, or could not be made.
-    pub(crate) fn relay_lost(&mut self, region: u32, failure: Option<String>) {
-        self.path.relays.lost(region, failure);
-        self.path.disco.relay_lost(region);
-        self.path.note(TunnelEvent::Progress);
+    /// Takes note that the connection to a region is lost, or could not be made.
+    pub(crate) fn relay_lost(&mut self, region: u32, failure: RelayError, now: Moment) {
+        self.outbound.relays.lost(region, failure);
+        self.outbound.disco.relay_lost(region);
+        self.search_home(now);
+        self.outbound.note(TunnelEvent::Progress);
     }
 
-    /// Takes the bytes that a relay sent; how many of them are done with. The rest comes again, with more behind it.
+    /// Hands over what waits to be written to the relay of a region, in exchange for the empty buffer `out`. `waker` is
+    /// woken when there is more. While `out` still holds what was taken before, nothing is taken.
+    ///
+    /// # Errors
+    /// When the connection is of no use any more: it is to be closed.
+    pub(crate) fn take_transmit(
+        &mut self,
+        region: u32,
+        out: &mut BytesMut,
+        waker: &Waker,
+    ) -> Result<(), RelayError> {
+        let link = self.outbound.relays.get_mut(region).ok_or(RelayError::NotNeeded)?;
+        link.take_transmit(out, waker)
+    }
+
+    /// Takes note that a relay has taken so many bytes of what was handed over by [`Tunnel::take_transmit`]. The TCP stack,
+    /// which waits while much is to be written, goes on.
+    pub(crate) fn note_written(&mut self, region: u32, written: usize, now: Moment) {
+        let was_busy = self.outbound.relays.is_busy(now);
+        if let Some(link) = self.outbound.relays.get_mut(region) {
+            link.note_written(written, now);
+        }
+        // While another relay is busy, the stack goes on waiting.
+        if was_busy && !self.outbound.relays.is_busy(now) {
+            self.transmit(now);
+        }
+    }
+
+    /// Takes bytes that a relay sent, and returns how many of them are done with. The rest comes again, with more behind it.
+    ///
+    /// # Errors
+    /// When the relay breaks the protocol: its connection is to be closed.
     pub(crate) fn handle_relay(
         &mut self,
         region: u32,
         bytes: &mut [u8],
         now: Moment,
-    ) -> Result<usize, ClientError> {
-        self.path.now = now;
+    ) -> Result<usize, DerpError> {
         let mut done = 0;
         loop {
-            let Some(client) = self.path.relays.get_mut(region).and_then(relays::Link::client) else {
+            let Some(client) = self.outbound.relays.get_mut(region).and_then(relays::RelayLink::client)
+            else {
                 return Ok(bytes.len());
             };
             let Some(rest) = bytes.get_mut(done..) else { break };
-            let progress = client.handle(rest, now, &mut self.path.rng)?;
+            let progress = client.handle(rest, now, &mut self.outbound.rng)?;
             if progress.consumed == 0 {
                 break;
             }
             done += progress.consumed;
             if let Some(event) = progress.event {
-                self.relay_event(region, event);
+                self.relay_event(region, event, now);
             }
         }
         if self.acks.may_wait(now) && self.stack.only_acknowledges() {
-            self.path.flush_wireguard();
+            self.outbound.flush_wireguard(now);
         } else {
             self.transmit(now);
         }
@@ -270,18 +287,17 @@ impl Tunnel {
 
     /// Starts WireGuard towards a peer, and puts its relay to use.
     pub(crate) fn connect_peer(&mut self, peer: &NodePublic, now: Moment) {
-        self.path.now = now;
-        if let Some(region) = self.path.peers.get(peer).and_then(peers::Peer::region) {
+        if let Some(region) = self.outbound.peers.get(peer).and_then(peers::Peer::region) {
             self.open_relay(region, now);
         }
-        let Path { wireguard, rng, .. } = &mut self.path;
+        let Outbound { wireguard, rng, .. } = &mut self.outbound;
         wireguard.connect(peer.as_bytes(), now, rng);
-        self.path.flush_wireguard();
+        self.outbound.flush_wireguard(now);
     }
 
     /// Whether packets for a peer can be encrypted now.
     pub(crate) fn has_session(&self, peer: &NodePublic, now: Moment) -> bool {
-        self.path.wireguard.status(peer.as_bytes(), now).is_some_and(|status| status.has_session)
+        self.outbound.wireguard.status(peer.as_bytes(), now).is_some_and(|status| status.has_session)
     }
 
     /// What WireGuard knows of a peer.
@@ -290,21 +306,41 @@ impl Tunnel {
         peer: &NodePublic,
         now: Moment,
     ) -> Option<dayfly_wireguard::PeerStatus> {
-        self.path.wireguard.status(peer.as_bytes(), now)
+        self.outbound.wireguard.status(peer.as_bytes(), now)
     }
 
     /// Begins to open a TCP connection. `None` where this node has no address for it, or too many connections.
     pub(crate) fn connect_tcp(&mut self, address: IpAddr, port: u16, now: Moment) -> Option<SocketHandle> {
-        let random = (self.path.rng.next_u32() & 0xffff) as u16;
+        let random = (self.outbound.rng.next_u32() & 0xffff) as u16;
         let handle = self.stack.connect(SocketAddr::new(address, port), random)?;
         self.transmit(now);
         Some(handle)
     }
 
-    /// Waits for a TCP connection to `port`.
-    #[cfg(test)]
-    pub(crate) fn listen(&mut self, port: u16) -> SocketHandle {
+    /// Listens on `port` of each of this node's addresses. What peers may connect to it is up to the packet filter.
+    ///
+    /// # Errors
+    /// When the port is listened on already, or there are too many listeners.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the node's listener is built on it"))]
+    pub(crate) fn listen(&mut self, port: u16) -> Result<ListenerId, ListenError> {
         self.stack.listen(port)
+    }
+
+    /// Takes the next connection that a peer has opened to a listener. One that is not taken in half a minute is reset.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the node's listener is built on it"))]
+    pub(crate) fn poll_accept(
+        &mut self,
+        listener: ListenerId,
+        context: &Context<'_>,
+    ) -> Poll<Result<Accepted, TcpFault>> {
+        self.stack.poll_accept(listener, context)
+    }
+
+    /// Ends a listener. Connections that were not accepted are reset.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the node's listener is built on it"))]
+    pub(crate) fn stop_listening(&mut self, listener: ListenerId, now: Moment) {
+        self.stack.stop_listening(listener, now);
+        self.transmit(now);
     }
 
     /// Whether a TCP connection is open.
@@ -361,45 +397,43 @@ impl Tunnel {
 
     /// Cuts all TCP connections.
     pub(crate) fn abort(&mut self, now: Moment) {
-        self.stack.abort();
+        self.stack.abort(now);
         self.transmit(now);
     }
 
     /// Sends what the TCP stack and WireGuard have to send.
     pub(crate) fn transmit(&mut self, now: Moment) {
-        self.path.now = now;
         self.acks.sent();
-        self.stack.transmit(now, &mut self.path);
-        self.path.flush_wireguard();
+        self.stack.transmit(now, &mut self.outbound.at(now));
+        self.outbound.flush_wireguard(now);
     }
 
     /// When [`Tunnel::handle_timeout`] is to be called.
     pub(crate) fn poll_timeout(&mut self, now: Moment) -> Option<Moment> {
         let stack = match self.acks.due() {
             // While relays are busy the stack waits for them, not for a time.
-            _ if self.path.relays.is_busy(now) => None,
+            _ if self.outbound.relays.is_busy(now) => None,
             Some(due) if self.stack.only_acknowledges() => Some(due),
             _ => self.stack.poll_timeout(now),
         };
-        let wireguard = self.path.wireguard.poll_timeout();
-        let relays = self.path.relays.poll_timeout(self.path.home, now);
-        let pings = self.path.next_ping();
-        let expiry = self.path.peers.next_expiry();
+        let wireguard = self.outbound.wireguard.poll_timeout();
+        let relays = self.outbound.relays.poll_timeout(self.outbound.home.region(), now);
+        let pings = self.outbound.next_ping();
+        let expiry = self.outbound.peers.next_expiry();
         stack.into_iter().chain(wireguard).chain(relays).chain(pings).chain(expiry).min()
     }
 
     /// Does what is due.
     pub(crate) fn handle_timeout(&mut self, now: Moment) {
-        self.path.now = now;
-        let expired = self.path.peers.expire(now);
+        let expired = self.outbound.peers.expire(now);
         if !expired.is_empty() {
-            self.path.forget(expired.iter());
+            self.outbound.forget(expired.iter());
             self.cut_off();
-            self.path.note(TunnelEvent::Progress);
+            self.outbound.note(TunnelEvent::Progress);
         }
-        let Path { wireguard, rng, relays, home, events, .. } = &mut self.path;
+        let Outbound { wireguard, rng, relays, home, events, .. } = &mut self.outbound;
         wireguard.handle_timeout(now, rng);
-        for region in relays.handle_timeout(*home, now) {
+        for region in relays.handle_timeout(home.region(), now) {
             relays.close(region);
             events.push_back(TunnelEvent::Close(region));
         }

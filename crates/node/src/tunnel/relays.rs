@@ -10,31 +10,34 @@ use dayfly_sorted::SortedMap;
 use dayfly_wire::key::{NodePrivate, NodePublic};
 use dayfly_wireguard::is_initiation;
 
-use crate::derp::{self, ClientError};
+use crate::derp::{self, RelayError};
 
-/// How long a connection that is not the home may be idle (as Go's `derpInactiveCleanupTime`).
+/// Time for which a connection that is not the home may be idle (`wgengine/magicsock/derp.go`, `derpInactiveCleanupTime`
+/// (tailscale v1.102.5)).
 const IDLE: Duration = Duration::from_secs(60);
-/// After so many failures in a row a region counts as unreachable.
+/// Failures in a row after which a region counts as unreachable.
 const PATIENCE: u32 = 2;
-/// Packets and bytes that wait for a connection to be made.
+/// Packets that wait for a connection to be made.
 const MAX_WAITING: usize = 64;
+/// Bytes of the packets that wait for a connection to be made.
 const MAX_WAITING_BYTES: usize = 64 << 10;
-/// With this many bytes waiting to be written to a relay, no more are made: what is ahead of a keystroke.
+/// Bytes waiting to be written to a relay above which no more are made: they are ahead of a keystroke.
 const BUSY: usize = 128 << 10;
-/// A relay that takes nothing for so long holds up nobody but those who use it. A page hands its browser 32 KiB at a time.
+/// Time after which a relay that takes nothing holds up nobody but those who use it. A page hands its browser 32 KiB at a
+/// time.
 const STALL: Duration = Duration::from_secs(2);
-/// How long a relay may have been silent before a handshake without an answer casts doubt on it.
+/// Silence of a relay after which a handshake without an answer casts doubt on it.
 const QUIET: Duration = Duration::from_secs(3);
 
-/// All regions that are in use.
+/// The regions that are in use.
 #[derive(Debug, Default)]
 pub(crate) struct Relays {
-    links: SortedMap<u32, Link>,
+    links: SortedMap<u32, RelayLink>,
 }
 
-/// One region.
+/// Link to one region: its connection, and what waits for it.
 #[derive(Debug, Default)]
-pub(crate) struct Link {
+pub(crate) struct RelayLink {
     client: Option<derp::Client>,
     /// Packets that wait for the connection.
     waiting: VecDeque<(NodePublic, Vec<u8>)>,
@@ -43,69 +46,92 @@ pub(crate) struct Link {
     /// Wakes whoever writes to the connection.
     writer: Option<Waker>,
     /// Why the last attempt to connect failed, until one succeeds.
-    failure: Option<String>,
-    /// How many attempts have failed in a row.
+    failure: Option<RelayError>,
+    /// Number of attempts that have failed in a row.
     failures: u32,
-    /// The connection was found to be dead.
-    dead: Option<ClientError>,
-    /// Since when more than [`BUSY`] bytes wait and none of them is taken.
+    /// Why the connection is of no use any more, until its writer has been told.
+    dead: Option<RelayError>,
+    /// Bytes that were taken to be written, and are not reported as written yet.
+    in_flight: usize,
+    /// Moment from which on more than [`BUSY`] bytes wait and none of them is taken.
     stuck: Option<Moment>,
-    /// The relay has said that it restarts.
+    /// The relay has announced that it restarts.
     restarting: bool,
 }
 
-impl Link {
-    /// Whether packets can be sent now.
+impl RelayLink {
+    /// Returns `true` while packets can be sent.
     pub(crate) fn is_ready(&self) -> bool {
         self.client.as_ref().is_some_and(derp::Client::is_ready)
     }
 
-    /// Why it could not be connected the last time.
-    pub(crate) fn failure(&self) -> Option<&str> {
-        self.failure.as_deref()
+    /// Returns why the last attempt to connect failed, until one succeeds.
+    pub(crate) fn failure(&self) -> Option<&RelayError> {
+        self.failure.as_ref()
     }
 
-    /// Whether it can't be connected: several attempts in a row have failed.
+    /// Returns `true` once several attempts to connect in a row have failed, until one succeeds.
     pub(crate) fn is_failing(&self) -> bool {
         !self.is_ready() && self.failures >= PATIENCE
     }
 
-    /// What waits to be written.
-    pub(crate) fn transmit(&mut self) -> Option<&mut BytesMut> {
-        self.client.as_mut().map(derp::Client::transmit)
-    }
-
-    /// The connection's state machine, while there is one.
-    pub(crate) fn client(&mut self) -> Option<&mut derp::Client> {
+    /// Returns the connection's state machine, while there is a connection.
+    pub(super) fn client(&mut self) -> Option<&mut derp::Client> {
         self.client.as_mut()
     }
 
-    /// Whom to wake when there is something to write, or the connection is dead.
-    pub(crate) fn set_writer(&mut self, waker: &Waker) {
+    /// Hands over what waits to be written, in exchange for the empty buffer `out`, and keeps `waker` for when there is
+    /// more. Does nothing else while `out` still holds what was taken before.
+    ///
+    /// The two buffers go back and forth, so that nothing is allocated for a packet. What was taken counts as waiting
+    /// until [`note_written`](Self::note_written) reports it.
+    ///
+    /// # Errors
+    /// When the connection is of no use any more; reported once.
+    pub(super) fn take_transmit(&mut self, out: &mut BytesMut, waker: &Waker) -> Result<(), RelayError> {
+        if let Some(error) = self.dead.take() {
+            return Err(error);
+        }
         match &mut self.writer {
             Some(writer) => writer.clone_from(waker),
             None => self.writer = Some(waker.clone()),
         }
+        if out.is_empty()
+            && let Some(client) = &mut self.client
+        {
+            std::mem::swap(client.transmit(), out);
+            self.in_flight = out.len();
+        }
+        Ok(())
     }
 
-    /// Why the connection is of no use any more, told once.
-    pub(crate) fn take_dead(&mut self) -> Option<ClientError> {
-        self.dead.take()
+    /// Takes note that so many bytes of what was taken have been written.
+    pub(super) fn note_written(&mut self, written: usize, now: Moment) {
+        if written > 0 {
+            self.in_flight = self.in_flight.saturating_sub(written);
+            self.stuck = self.is_full().then_some(now);
+        }
     }
 
-    /// Some of what waits has been written.
-    pub(crate) fn note_written(&mut self, now: Moment) {
-        self.stuck = self.is_full().then_some(now);
+    /// Returns the number of bytes that wait to be written.
+    fn waiting(&self) -> usize {
+        self.client.as_ref().map_or(0, |client| client.waiting() + self.in_flight)
     }
 
-    /// Whether much waits to be written.
+    /// Returns `true` while much waits to be written.
     fn is_full(&self) -> bool {
-        self.client.as_ref().is_some_and(|client| client.waiting() > BUSY)
+        self.waiting() > BUSY
     }
 
-    /// When it does no longer count that much waits: the relay takes nothing.
+    /// Returns the moment from which on the relay counts as stalled: it has taken nothing for [`STALL`], though much waits.
     fn stalls_at(&self) -> Option<Moment> {
         self.stuck.filter(|_| self.is_full()).map(|since| since + STALL)
+    }
+
+    /// Drops the connection's state.
+    fn disconnect(&mut self) {
+        self.client = None;
+        self.in_flight = 0;
     }
 
     fn wake(&mut self) {
@@ -141,7 +167,7 @@ impl Relays {
     /// Sends a packet to the peer with the key `dst` at a region. What can't be sent at once waits for the connection,
     /// or is dropped as on any network.
     ///
-    /// Whether the region was not in use before: it is to be connected then.
+    /// Returns `true` where the region was not in use before: it is to be connected then.
     pub(crate) fn send(&mut self, region: u32, dst: &NodePublic, data: &[u8], now: Moment) -> bool {
         let new = self.open(region, now);
         let Some(link) = self.links.get_mut(&region) else { return new };
@@ -149,15 +175,15 @@ impl Relays {
             tracing::trace!(region, "packet dropped: the relay takes nothing");
             return new;
         }
+        if !link.is_full() {
+            link.stuck = None;
+        }
         match link.client.as_mut().filter(|client| client.is_ready()) {
             Some(client) => {
-                if client.waiting() <= BUSY {
-                    link.stuck = None;
-                }
-                if let Err(error) = client.send_packet(dst, data) {
+                if let Err(error) = client.send_packet(dst, data, now) {
                     tracing::trace!(region, %error, "packet dropped");
                 }
-                if client.waiting() > BUSY {
+                if link.is_full() {
                     link.stuck.get_or_insert(now);
                 }
                 link.wake();
@@ -167,28 +193,29 @@ impl Relays {
         new
     }
 
-    /// Marks a region as in use. Whether it was not.
+    /// Marks a region as in use. Returns `true` where it was not.
     pub(crate) fn open(&mut self, region: u32, now: Moment) -> bool {
         let mut new = false;
         let link = self.links.get_or_insert_with(region, || {
             new = true;
-            Link::default()
+            RelayLink::default()
         });
         link.last_used = now;
         new
     }
 
-    /// A connection to the region has been opened: begin to greet.
+    /// Begins DERP's handshake on a connection to the region that has just been opened.
     pub(crate) fn connected(&mut self, region: u32, key: NodePrivate, now: Moment) {
         if let Some(link) = self.links.get_mut(&region) {
+            link.disconnect();
             link.client = Some(derp::Client::new(key, now));
             link.dead = None;
             link.restarting = false;
         }
     }
 
-    /// The greetings of a region are complete: what has waited goes out.
-    pub(crate) fn ready(&mut self, region: u32, is_home: bool) {
+    /// Sends what has waited for a region, whose handshake is complete.
+    pub(crate) fn ready(&mut self, region: u32, is_home: bool, now: Moment) {
         let Some(link) = self.links.get_mut(&region) else { return };
         link.failure = None;
         link.failures = 0;
@@ -198,7 +225,7 @@ impl Relays {
                 client.note_preferred(true);
             }
             for (dst, data) in link.waiting.drain(..) {
-                if let Err(error) = client.send_packet(&dst, &data) {
+                if let Err(error) = client.send_packet(&dst, &data, now) {
                     tracing::trace!(region, %error, "packet dropped");
                 }
             }
@@ -206,52 +233,52 @@ impl Relays {
         link.wake();
     }
 
-    /// The connection is lost, or could not be made.
-    pub(crate) fn lost(&mut self, region: u32, failure: Option<String>) {
+    /// Takes note that the connection to a region is lost, or could not be made.
+    pub(crate) fn lost(&mut self, region: u32, failure: RelayError) {
         if let Some(link) = self.links.get_mut(&region) {
-            link.client = None;
-            if failure.is_some() {
-                link.failures = link.failures.saturating_add(1);
-                link.failure = failure;
-            }
+            link.disconnect();
+            link.failures = link.failures.saturating_add(1);
+            link.failure = Some(failure);
         }
     }
 
-    /// The relay has announced that it restarts. Whether that is news.
+    /// Takes note that a relay is about to restart. Returns `true` for the first time in a connection.
     pub(crate) fn restarting(&mut self, region: u32) -> bool {
         self.links.get_mut(&region).is_some_and(|link| !std::mem::replace(&mut link.restarting, true))
     }
 
-    /// A region is no longer in use.
+    /// Forgets a region that is no longer in use.
     pub(crate) fn close(&mut self, region: u32) {
         if let Some(mut link) = self.links.remove(&region) {
             link.wake();
         }
     }
 
-    pub(crate) fn get(&self, region: u32) -> Option<&Link> {
+    /// Returns the link to a region that is in use.
+    pub(crate) fn get(&self, region: u32) -> Option<&RelayLink> {
         self.links.get(&region)
     }
 
-    pub(crate) fn get_mut(&mut self, region: u32) -> Option<&mut Link> {
+    /// Returns the link to a region that is in use.
+    pub(crate) fn get_mut(&mut self, region: u32) -> Option<&mut RelayLink> {
         self.links.get_mut(&region)
     }
 
-    /// The regions in use.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Link)> {
+    /// Returns the regions in use, with their links.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &RelayLink)> {
         self.links.iter().map(|(region, link)| (*region, link))
     }
 
-    /// Tells each connection to begin anew, for a new key.
+    /// Ends each connection, to be made anew for a new key.
     pub(crate) fn reset(&mut self) {
         for link in self.links.values_mut() {
-            link.client = None;
-            link.dead = Some(ClientError::TimedOut);
+            link.disconnect();
+            link.dead = Some(RelayError::KeyChanged);
             link.wake();
         }
     }
 
-    /// Asks all relays for a sign of life.
+    /// Asks all relays for a keep-alive.
     pub(crate) fn probe(&mut self, payload: [u8; 8], now: Moment) {
         for link in self.links.values_mut() {
             if let Some(client) = &mut link.client {
@@ -261,7 +288,7 @@ impl Relays {
         }
     }
 
-    /// Asks the relay of a region for a sign of life, unless there was one a moment ago.
+    /// Asks the relay of a region for a keep-alive, unless something came from it a moment ago.
     pub(crate) fn probe_silent(&mut self, region: u32, payload: [u8; 8], now: Moment) {
         if let Some(link) = self.links.get_mut(&region)
             && let Some(client) = &mut link.client
@@ -272,7 +299,7 @@ impl Relays {
         }
     }
 
-    /// Which region is this node's home: told to the relay that is, and to the one that was.
+    /// Reports to a region's relay whether it is this node's home.
     pub(crate) fn note_home(&mut self, region: u32, home: bool) {
         if let Some(link) = self.links.get_mut(&region)
             && let Some(client) = &mut link.client
@@ -282,14 +309,14 @@ impl Relays {
         }
     }
 
-    /// Whether so much waits to be written that no more should be made.
+    /// Returns `true` while so much waits to be written that no more should be made.
     pub(crate) fn is_busy(&self, now: Moment) -> bool {
         self.links.values().any(|link| link.stalls_at().is_some_and(|at| at > now))
     }
 
-    /// The next point in time at which something is due.
+    /// Returns the moment at which [`Relays::handle_timeout`] is due.
     pub(crate) fn poll_timeout(&self, home: Option<u32>, now: Moment) -> Option<Moment> {
-        let of_link = |(region, link): (&u32, &Link)| {
+        let of_link = |(region, link): (&u32, &RelayLink)| {
             let idle = (Some(*region) != home).then_some(link.last_used + IDLE);
             let client = link.client.as_ref().and_then(derp::Client::poll_timeout);
             let stall = link.stalls_at().filter(|at| *at > now);
@@ -298,18 +325,18 @@ impl Relays {
         self.links.iter().filter_map(of_link).min()
     }
 
-    /// Does what is due: finds dead connections, and the regions that were idle for long, which it returns.
+    /// Finds connections that are dead, and returns the regions that were idle for long.
     pub(crate) fn handle_timeout(&mut self, home: Option<u32>, now: Moment) -> Vec<u32> {
         for link in self.links.values_mut() {
             if let Some(client) = &mut link.client
                 && let Err(error) = client.handle_timeout(now)
             {
-                link.client = None;
+                link.disconnect();
                 link.dead = Some(error);
                 link.wake();
             }
         }
-        let idle = |(region, link): (&u32, &Link)| {
+        let idle = |(region, link): (&u32, &RelayLink)| {
             (Some(*region) != home && link.last_used + IDLE <= now).then_some(*region)
         };
         self.links.iter().filter_map(idle).collect()

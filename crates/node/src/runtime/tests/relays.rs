@@ -8,8 +8,9 @@ use super::*;
 async fn a_region_that_is_connected_already_becomes_home_when_home_is_lost() {
     let relays = Relays::default();
     let [mut near, far] = pair(&relays, [1, 2]).await;
-    let mut server = far.listen();
+    let listener = far.listen();
     let mut client = near.node.connect("node1", PORT, |_| {}).await.unwrap();
+    let mut server = far.accept(listener).await;
     exchange(&mut client, &mut server, b"before").await;
     relays.set_down(1, true);
     let told = timeout(Duration::from_secs(30), async { while near.told_home().await != 2 {} }).await;
@@ -35,9 +36,10 @@ async fn a_relay_that_takes_nothing_holds_up_nobody_else() {
     near.send(&MapResponse { peers_changed: vec![third.entry(2, 1)], ..MapResponse::default() });
     near.event(|event| matches!(event, NodeEvent::MapChanged).then_some(())).await;
 
-    let (mut far_server, mut third_server) = (far.listen(), third.listen());
+    let (at_far, at_third) = (far.listen(), third.listen());
     let mut to_far = near.node.connect("node1", PORT, |_| {}).await.unwrap();
     let mut to_third = near.node.connect("node2", PORT, |_| {}).await.unwrap();
+    let (mut far_server, mut third_server) = (far.accept(at_far).await, third.accept(at_third).await);
     exchange(&mut to_third, &mut third_server, b"before").await;
     // So much that TCP has come to send all of its buffer at once.
     let data = vec![7; 6 << 20];

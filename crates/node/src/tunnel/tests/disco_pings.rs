@@ -41,7 +41,7 @@ fn times(world: &World, kind: u8) -> Vec<Moment> {
 
 /// What the first side has to send now, to whom, instead of carrying it.
 fn taken(world: &mut World) -> Vec<(NodePublic, Vec<u8>)> {
-    let written = world.sides[0].tunnel.relays().get_mut(REGION).unwrap().transmit().unwrap().split();
+    let written = world.waiting(0);
     let (mut rest, mut packets) = (&written[..], Vec::new());
     while let Some(Decoded { frame, consumed }) = derp::decode(rest, Receiver::Server).unwrap() {
         if let Frame::SendPacket { dst, data } = frame {
@@ -73,13 +73,13 @@ fn receive_pong(world: &mut World, tx_id: TxId, src: NodePublic, key: &DiscoPriv
     let pong = Message::Pong { tx_id, src: disco::derp_address(REGION as u16) };
     let shared = key.shared(&world.sides[0].disco.public());
     let mut pong = pong.seal(&key.public(), &shared, &mut SystemRng);
-    world.sides[0].tunnel.path.now = world.now;
-    world.sides[0].tunnel.packet(REGION, &src, &mut pong);
+    let now = world.now;
+    world.sides[0].tunnel.datagram(REGION, &src, &mut pong, now);
 }
 
 /// When WireGuard has something to do.
 fn retry(world: &World) -> Moment {
-    world.sides[0].tunnel.path.wireguard.poll_timeout().unwrap()
+    world.sides[0].tunnel.outbound.wireguard.poll_timeout().unwrap()
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn only_a_pong_of_the_peer_that_was_pinged_counts_and_only_once() {
     let (one, key) = (world.sides[1].key, world.sides[1].disco.clone());
     // What is heard of a peer takes this back.
     let now = world.now;
-    world.sides[0].tunnel.path.peers.get_mut(&one).unwrap().gone_from(REGION, now);
+    world.sides[0].tunnel.outbound.peers.get_mut(&one).unwrap().gone_from(REGION, now);
     let gone = |world: &World| world.sides[0].tunnel.peers().get(&one).unwrap().gone;
 
     receive_pong(&mut world, [7; 12], one, &key);
@@ -158,7 +158,7 @@ fn only_a_pong_of_the_peer_that_was_pinged_counts_and_only_once() {
     receive_pong(&mut world, tx_id, one, &key);
     assert_eq!((gone(&world), retry(&world)), (None, began + millis(60)));
 
-    world.sides[0].tunnel.path.peers.get_mut(&one).unwrap().gone_from(REGION, now);
+    world.sides[0].tunnel.outbound.peers.get_mut(&one).unwrap().gone_from(REGION, now);
     receive_pong(&mut world, tx_id, one, &key);
     assert_eq!((gone(&world), retry(&world)), (Some(now), began + millis(60)));
 }
@@ -171,7 +171,7 @@ fn pings_end_with_a_session() {
     world.run_for(30 * SECOND);
     assert_eq!((pings, times(&world, DISCO).len()), (1, 1));
     let tunnel = &world.sides[0].tunnel;
-    assert_eq!((tunnel.path.next_ping(), tunnel.path.disco.awaited()), (None, 0));
+    assert_eq!((tunnel.outbound.next_ping(), tunnel.outbound.disco.awaited()), (None, 0));
 }
 
 #[test]
@@ -191,8 +191,8 @@ fn pings_become_rarer_and_end_after_10_s() {
     let last = *pings.last().unwrap() - start;
     assert!((9 * SECOND..10 * SECOND).contains(&last), "{last:?}");
     let tunnel = &world.sides[0].tunnel;
-    assert_eq!(tunnel.path.next_ping(), None);
-    assert!(tunnel.path.disco.awaited() <= 8, "{} pings are kept", tunnel.path.disco.awaited());
+    assert_eq!(tunnel.outbound.next_ping(), None);
+    assert!(tunnel.outbound.disco.awaited() <= 8, "{} pings are kept", tunnel.outbound.disco.awaited());
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn a_peer_that_is_gone_is_not_pinged() {
     begin(&mut world);
     world.run_for(5 * SECOND);
     assert_eq!(times(&world, DISCO).len(), 1, "the relay has told that it is not there");
-    assert_eq!(world.sides[0].tunnel.path.next_ping(), None);
+    assert_eq!(world.sides[0].tunnel.outbound.next_ping(), None);
     // It comes back with another key.
     let second = node(1, world.sides[1].key, &DiscoPrivate::generate(&mut SystemRng));
     tell(&mut world, 0, vec![second]);
@@ -218,7 +218,7 @@ fn pings_wait_for_the_relay() {
         let mut world = World::new(Vec::new());
         begin(&mut world);
         world.run_for(millis(meanwhile));
-        assert_eq!(world.sides[0].tunnel.path.next_ping(), None);
+        assert_eq!(world.sides[0].tunnel.outbound.next_ping(), None);
         world.connect_relay(1);
         world.connect_relay(0);
         let ready = world.now;
@@ -232,16 +232,17 @@ fn pings_wait_for_the_relay() {
 fn a_relay_that_is_cut_takes_its_pings_with_it() {
     let mut world = begun(false);
     world.run_for(20 * SECOND);
-    assert!(world.sides[0].tunnel.path.disco.awaited() > 0);
+    assert!(world.sides[0].tunnel.outbound.disco.awaited() > 0);
     world.disconnect_relay(0);
-    let path = &world.sides[0].tunnel.path;
-    assert_eq!((path.next_ping(), path.disco.awaited()), (None, 0));
+    let outbound = &world.sides[0].tunnel.outbound;
+    assert_eq!((outbound.next_ping(), outbound.disco.awaited()), (None, 0));
     let before = times(&world, DISCO).len();
     world.connect_relay(0);
     assert_eq!(times(&world, DISCO).len(), before + 1, "and the next has the peer pinged anew");
     // Another region's connection has none of them.
-    world.sides[0].tunnel.relay_lost(REGION + 1, None);
-    assert_eq!(world.sides[0].tunnel.path.disco.awaited(), 1);
+    let now = world.now;
+    world.sides[0].tunnel.relay_lost(REGION + 1, RelayError::Closed, now);
+    assert_eq!(world.sides[0].tunnel.outbound.disco.awaited(), 1);
 }
 
 #[test]
@@ -249,10 +250,10 @@ fn nothing_is_left_of_pings_to_a_peer_that_is_no_longer_the_same() {
     let forgets = |change: fn(&mut World)| {
         let mut world = begun(false);
         world.run_for(millis(100));
-        assert!(world.sides[0].tunnel.path.disco.awaited() > 0);
+        assert!(world.sides[0].tunnel.outbound.disco.awaited() > 0);
         change(&mut world);
-        let path = &world.sides[0].tunnel.path;
-        assert_eq!((path.next_ping(), path.disco.awaited()), (None, 0));
+        let outbound = &world.sides[0].tunnel.outbound;
+        assert_eq!((outbound.next_ping(), outbound.disco.awaited()), (None, 0));
     };
     forgets(|world| tell(world, 0, Vec::new()));
     forgets(|world| {
@@ -260,7 +261,6 @@ fn nothing_is_left_of_pings_to_a_peer_that_is_no_longer_the_same() {
         tell(world, 0, vec![second]);
     });
     forgets(|world| {
-        let now = world.now;
-        world.sides[0].tunnel.set_node_key(NodePrivate::generate(&mut SystemRng), now);
+        world.sides[0].tunnel.set_node_key(NodePrivate::generate(&mut SystemRng));
     });
 }

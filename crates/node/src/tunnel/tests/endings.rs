@@ -13,6 +13,7 @@ fn a_machine_that_is_switched_off_ends_its_connections() {
         let mut world = World::connected(open_filter());
         world.listen();
         let handle = world.connect(address(1)).unwrap();
+        world.accepted();
         world.live_for(SECOND);
         world.disconnect_relay(1);
         if typed {
@@ -29,8 +30,9 @@ fn a_machine_that_is_switched_off_ends_its_connections() {
 fn five_minutes_without_a_network_end_no_connection() {
     for (away, typed) in [(0, true), (0, false), (1, true), (1, false)] {
         let mut world = World::connected(open_filter());
-        let listener = world.listen();
+        world.listen();
         let handle = world.connect(address(1)).unwrap();
+        let accepted = world.accepted();
         world.live_for(SECOND);
         world.disconnect_relay(away);
         world.live_for(SECOND);
@@ -41,10 +43,10 @@ fn five_minutes_without_a_network_end_no_connection() {
         world.connect_relay(away);
         world.live_for(SILENCE);
         if typed {
-            assert_eq!(world.read(1, listener).unwrap(), TYPED);
+            assert_eq!(world.read(1, accepted).unwrap(), TYPED);
         }
-        world.transfer((0, handle), listener, 1000, 10 * SECOND);
-        world.transfer((1, listener), handle, 1000, 10 * SECOND);
+        world.transfer((0, handle), accepted, 1000, 10 * SECOND);
+        world.transfer((1, accepted), handle, 1000, 10 * SECOND);
     }
 }
 
@@ -52,8 +54,9 @@ fn five_minutes_without_a_network_end_no_connection() {
 #[test]
 fn what_a_machine_slept_through_ends_no_connection() {
     let mut world = World::connected(open_filter());
-    let listener = world.listen();
+    world.listen();
     let handle = world.connect(address(1)).unwrap();
+    let accepted = world.accepted();
     world.live_for(SECOND);
     world.now += 8 * 3600 * SECOND;
     for side in &mut world.sides {
@@ -64,7 +67,7 @@ fn what_a_machine_slept_through_ends_no_connection() {
     world.run_for(60 * SECOND);
     world.connect_relay(0);
     world.connect_relay(1);
-    world.transfer((0, handle), listener, 1000, 120 * SECOND);
+    world.transfer((0, handle), accepted, 1000, 120 * SECOND);
 }
 
 #[test]
@@ -72,6 +75,7 @@ fn a_machine_that_is_removed_ends_its_connections_at_once() {
     let mut world = World::connected(open_filter());
     world.listen();
     let open = world.connect(address(1)).unwrap();
+    world.accepted();
     let now = world.now;
     let begun = world.sides[0].tunnel.connect_tcp(address(1), PORT + 1, now).unwrap();
     let second = nodes(&world)[1].clone();
@@ -87,6 +91,7 @@ fn a_key_expires_without_a_word_of_the_coordination_server() {
     let mut world = World::connected(open_filter());
     world.listen();
     let handle = world.connect(address(1)).unwrap();
+    world.accepted();
     let second = Node { key_expiry: Some(Timestamp::from_unix(100)), ..nodes(&world)[1].clone() };
     let key = second.key;
     // That is at the time zero of its clock.

@@ -4,7 +4,7 @@ use dayfly_wire::derp::PeerGoneReason;
 
 use super::*;
 
-fn is_up(world: &mut World) -> bool {
+fn is_up(world: &World) -> bool {
     world.sides[0].tunnel.relays().get(REGION).unwrap().is_ready()
 }
 
@@ -28,8 +28,9 @@ fn a_relay_that_is_away_is_found_out_when_a_handshake_has_no_answer() {
 #[test]
 fn a_relay_that_is_away_is_found_out_within_20_s_of_a_keystroke() {
     let mut world = World::connected(open_filter());
-    let listener = world.listen();
+    world.listen();
     let handle = world.connect(address(1)).unwrap();
+    let accepted = world.accepted();
     world.run_for(10 * SECOND);
     world.sides[0].cut = true;
     world.write(0, handle, b"x");
@@ -37,7 +38,7 @@ fn a_relay_that_is_away_is_found_out_within_20_s_of_a_keystroke() {
     world.disconnect_relay(0);
     world.connect_relay(0);
     let read =
-        world.run_until(20 * SECOND, |world| Some(world.read(1, listener)?).filter(|it| !it.is_empty()));
+        world.run_until(20 * SECOND, |world| Some(world.read(1, accepted)?).filter(|it| !it.is_empty()));
     assert_eq!(read, b"x");
 }
 
@@ -49,7 +50,7 @@ fn a_relay_that_answers_is_kept_while_a_machine_does_not() {
     world.sides[0].tunnel.connect_peer(&peer, now);
     world.run_for(80 * SECOND);
     let initiations = world.log.iter().filter(|(_, from, kind)| (*from, *kind) == (0, INITIATION)).count();
-    assert!(initiations > 10 && is_up(&mut world));
+    assert!(initiations > 10 && is_up(&world));
 }
 
 /// Nobody may look for long: a relay must not be able to fill the memory meanwhile.

@@ -2,13 +2,17 @@
 
 mod disco_pings;
 mod endings;
+mod home;
 mod links;
+mod listening;
 mod routing;
 mod world;
 
 use std::collections::VecDeque;
+use std::task::Waker;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use dayfly_platform::random::SystemRng;
 use dayfly_wire::control::Timestamp;
 use dayfly_wire::derp::{self, Decoded, Frame, Receiver};
@@ -17,18 +21,22 @@ use dayfly_wire::key::{DiscoPrivate, NodePrivate};
 use dayfly_wire::tsmp::{self, RejectReason};
 
 use self::world::*;
+use super::netstack::PacketSink as _;
 use super::{TcpFault, TunnelEvent};
+use crate::derp::RelayError;
+use crate::packet;
 
 #[test]
 fn tcp_carries_bytes_both_ways_over_either_family() {
     for to in [address(1), address6(1)] {
         let mut world = World::connected(open_filter());
-        let listener = world.listen();
+        world.listen();
         let handle = world.connect(to).unwrap();
-        world.transfer((0, handle), listener, 3 << 20, 60 * SECOND);
-        world.transfer((1, listener), handle, 3 << 20, 60 * SECOND);
+        let accepted = world.accepted();
+        world.transfer((0, handle), accepted, 3 << 20, 60 * SECOND);
+        world.transfer((1, accepted), handle, 3 << 20, 60 * SECOND);
         let now = world.now;
-        world.sides[1].tunnel.finish(listener, now);
+        world.sides[1].tunnel.finish(accepted, now);
         world.settle();
         assert_eq!(world.read(0, handle), None);
     }
@@ -37,12 +45,13 @@ fn tcp_carries_bytes_both_ways_over_either_family() {
 #[test]
 fn one_acknowledgement_stands_for_many_packets() {
     let mut world = World::connected(open_filter());
-    let listener = world.listen();
+    world.listen();
     let handle = world.connect(address(1)).unwrap();
+    let accepted = world.accepted();
     world.run_for(SECOND);
     let before = world.relayed;
     let length = 3 << 20;
-    world.transfer((1, listener), handle, length, 60 * SECOND);
+    world.transfer((1, accepted), handle, length, 60 * SECOND);
     let data = length / 1200;
     assert!(world.relayed - before < data + data / 4, "{} packets", world.relayed - before);
 }
@@ -50,19 +59,20 @@ fn one_acknowledgement_stands_for_many_packets() {
 #[test]
 fn an_acknowledgement_waits_for_a_moment_only_and_goes_with_an_answer() {
     let mut world = World::connected(open_filter());
-    let listener = world.listen();
+    world.listen();
     let handle = world.connect(address(1)).unwrap();
+    let accepted = world.accepted();
     world.run_for(SECOND);
 
     let before = world.relayed;
-    world.write(1, listener, b"output");
+    world.write(1, accepted, b"output");
     world.settle();
     assert_eq!(world.relayed - before, 1, "it is acknowledged at once");
     world.run_for(Duration::from_millis(6));
     assert_eq!(world.relayed - before, 2, "it is not acknowledged soon");
 
     let before = world.relayed;
-    world.write(1, listener, b"output");
+    world.write(1, accepted, b"output");
     world.settle();
     world.write(0, handle, b"answer");
     world.settle();
@@ -75,11 +85,12 @@ fn an_acknowledgement_waits_for_a_moment_only_and_goes_with_an_answer() {
 fn tcp_gets_through_a_relay_that_loses_packets() {
     for lose_one_in in [50, 12] {
         let mut world = World::connected(open_filter());
-        let listener = world.listen();
+        world.listen();
         let handle = world.connect(address(1)).unwrap();
+        let accepted = world.accepted();
         world.lose_one_in = lose_one_in;
-        world.transfer((0, handle), listener, 300 << 10, 3000 * SECOND);
-        world.transfer((1, listener), handle, 300 << 10, 3000 * SECOND);
+        world.transfer((0, handle), accepted, 300 << 10, 3000 * SECOND);
+        world.transfer((1, accepted), handle, 300 << 10, 3000 * SECOND);
     }
 }
 
@@ -100,16 +111,17 @@ fn what_is_sent_before_the_relay_is_connected_waits_for_it() {
 #[test]
 fn a_connection_outlives_the_loss_of_a_relay() {
     let mut world = World::connected(open_filter());
-    let listener = world.listen();
+    world.listen();
     let handle = world.connect(address(1)).unwrap();
-    world.transfer((0, handle), listener, 1000, SECOND);
+    let accepted = world.accepted();
+    world.transfer((0, handle), accepted, 1000, SECOND);
     world.disconnect_relay(0);
     world.write(0, handle, b"typed meanwhile");
     world.run_for(20 * SECOND);
     world.connect_relay(0);
     let mut received = Vec::new();
     world.run_until(60 * SECOND, |world| {
-        received.extend(world.read(1, listener).unwrap());
+        received.extend(world.read(1, accepted).unwrap());
         (received.len() >= 15).then_some(())
     });
     assert_eq!(received, b"typed meanwhile");
@@ -118,14 +130,15 @@ fn a_connection_outlives_the_loss_of_a_relay() {
 #[test]
 fn a_connection_outlives_hours_of_silence_and_of_use() {
     let mut world = World::connected(open_filter());
-    let listener = world.listen();
+    world.listen();
     let handle = world.connect(address(1)).unwrap();
+    let accepted = world.accepted();
     world.live_for(3 * 3600 * SECOND);
-    world.transfer((0, handle), listener, 100, 10 * SECOND);
+    world.transfer((0, handle), accepted, 100, 10 * SECOND);
     let before = world.relayed;
     for _ in 0..400 {
         world.live_for(30 * SECOND);
-        world.transfer((1, listener), handle, 10, 10 * SECOND);
+        world.transfer((1, accepted), handle, 10, 10 * SECOND);
     }
     assert!(world.relayed - before < 400 * 12, "{} packets", world.relayed - before);
 }
@@ -196,8 +209,8 @@ fn pings_of_disco_and_of_tsmp_are_answered() {
     let ping = disco::Message::Ping { tx_id: [5; 12], node: Some(one) };
     let ping = ping.seal(&world.sides[1].disco.public(), &shared, &mut SystemRng);
     let now = world.now;
-    world.sides[0].tunnel.packet(REGION, &one, &mut ping.clone());
-    let written = world.sides[0].tunnel.relays().get_mut(REGION).unwrap().transmit().unwrap().split();
+    world.sides[0].tunnel.datagram(REGION, &one, &mut ping.clone(), now);
+    let written = world.waiting(0);
     let Some(Decoded { frame: Frame::SendPacket { dst, data }, .. }) =
         derp::decode(&written, Receiver::Server).unwrap()
     else {
@@ -213,20 +226,18 @@ fn pings_of_disco_and_of_tsmp_are_answered() {
         &stranger.shared(&world.sides[0].disco.public()),
         &mut SystemRng,
     );
-    world.sides[0].tunnel.packet(REGION, &one, &mut { forged });
-    world.sides[0].tunnel.packet(REGION, &other, &mut { ping });
-    assert!(world.sides[0].tunnel.relays().get_mut(REGION).unwrap().transmit().unwrap().is_empty());
+    world.sides[0].tunnel.datagram(REGION, &one, &mut { forged }, now);
+    world.sides[0].tunnel.datagram(REGION, &other, &mut { ping }, now);
+    assert!(world.waiting(0).is_empty());
 
     // TSMP goes through the tunnel: what comes back is one more packet than an unknown message gets.
     let count = |world: &mut World, message: &[u8]| {
-        let packet =
-            crate::tunnel::packet::build(address(1), address(0), tsmp::IP_PROTOCOL, message).unwrap();
+        let packet = packet::build(address(1), address(0), tsmp::IP_PROTOCOL, message).unwrap();
         world.settle();
         let before = world.relayed;
-        let path = &mut world.sides[1].tunnel.path;
-        path.now = now;
-        crate::tunnel::netstack::Link::send(path, packet.len(), |out| out.copy_from_slice(&packet));
-        path.flush_wireguard();
+        let outbound = &mut world.sides[1].tunnel.outbound;
+        outbound.at(now).send(packet.len(), |out| out.copy_from_slice(&packet));
+        outbound.flush_wireguard(now);
         world.settle();
         world.relayed - before
     };
@@ -239,12 +250,12 @@ fn pings_of_disco_and_of_tsmp_are_answered() {
 #[test]
 fn a_new_node_key_begins_anew() {
     let mut world = World::connected(open_filter());
-    let now = world.now;
     let key = NodePrivate::generate(&mut SystemRng);
-    world.sides[0].tunnel.set_node_key(key.clone(), now);
-    let link = world.sides[0].tunnel.relays().get_mut(REGION).unwrap();
-    assert!(!link.is_ready());
-    assert!(link.take_dead().is_some(), "the connection is told to end");
+    world.sides[0].tunnel.set_node_key(key.clone());
+    assert!(!world.sides[0].tunnel.relays().get(REGION).unwrap().is_ready());
+    let mut out = BytesMut::new();
+    let taken = world.sides[0].tunnel.take_transmit(REGION, &mut out, Waker::noop());
+    assert_eq!(taken, Err(RelayError::KeyChanged), "the connection is to end");
     world.sides[0].key = key.public();
     world.sides[0].inbox.clear();
     world.connect_relay(0);
@@ -255,16 +266,15 @@ fn a_new_node_key_begins_anew() {
 fn packets_from_addresses_that_are_not_the_peers_are_dropped() {
     let mut world = World::connected(open_filter());
     world.listen();
-    let forged =
-        crate::tunnel::packet::build(address(0), address(0), 1, &[8, 0, 0xf7, 0xff, 0, 0, 0, 0]).unwrap();
-    let honest =
-        crate::tunnel::packet::build(address(0), address(1), 1, &[8, 0, 0xf7, 0xff, 0, 0, 0, 0]).unwrap();
+    let forged = packet::build(address(0), address(0), 1, &[8, 0, 0xf7, 0xff, 0, 0, 0, 0]).unwrap();
+    let honest = packet::build(address(0), address(1), 1, &[8, 0, 0xf7, 0xff, 0, 0, 0, 0]).unwrap();
     let answers = |world: &mut World, packet: &[u8]| {
         world.settle();
         let before = world.relayed;
         let from = world.sides[0].key;
-        world.sides[1].tunnel.ip_packet(&from, packet);
-        world.sides[1].tunnel.path.flush_wireguard();
+        let now = world.now;
+        world.sides[1].tunnel.ip_packet(&from, packet, now);
+        world.sides[1].tunnel.outbound.flush_wireguard(now);
         world.settle();
         world.relayed - before
     };
@@ -278,7 +288,7 @@ fn progress_is_told_once() {
     let mut world = World::new(open_filter());
     let events: VecDeque<_> = std::iter::from_fn(|| world.sides[0].tunnel.poll_event()).collect();
     assert!(events.contains(&TunnelEvent::Progress));
-    let note = |world: &mut World, event| world.sides[0].tunnel.path.note(event);
+    let note = |world: &mut World, event| world.sides[0].tunnel.outbound.note(event);
     note(&mut world, TunnelEvent::Progress);
     note(&mut world, TunnelEvent::Ready(REGION));
     for _ in 0..100 {
@@ -297,8 +307,9 @@ proptest::proptest! {
         packets in proptest::collection::vec((0..4_u8, proptest::prelude::any::<u8>(), proptest::collection::vec(proptest::prelude::any::<u8>(), 0..80)), 1..40),
     ) {
         let mut world = World::connected(open_filter());
-        let listener = world.listen();
+        world.listen();
         let handle = world.connect(address(1)).unwrap();
+        let accepted = world.accepted();
         let from = world.sides[0].key;
         for (kind, number, payload) in packets {
             let (src, dst) = if kind % 2 == 0 { (address(0), address(1)) } else { (address6(0), address6(1)) };
@@ -307,12 +318,13 @@ proptest::proptest! {
                 0 | 1 => (6, [&[0xc0, 0, 0, PORT as u8][..], &payload].concat()),
                 _ => (number, payload),
             };
-            let packet = crate::tunnel::packet::build(src, dst, protocol, &payload).unwrap();
-            world.sides[1].tunnel.ip_packet(&from, &packet);
-            world.sides[1].tunnel.ip_packet(&from, &payload);
+            let packet = packet::build(src, dst, protocol, &payload).unwrap();
+            let now = world.now;
+            world.sides[1].tunnel.ip_packet(&from, &packet, now);
+            world.sides[1].tunnel.ip_packet(&from, &payload, now);
             world.settle();
         }
         world.run_for(SECOND);
-        let _ = (listener, handle);
+        let _ = (accepted, handle);
     }
 }

@@ -22,12 +22,12 @@ fn router(number: usize, prefixes: &[&str]) -> (Node, NodePrivate) {
 
 /// Whether the first side answers a ping of ICMP that a peer sends from `src`.
 fn answers(world: &mut World, peer: &NodePublic, src: IpAddr) -> bool {
-    let ping = crate::tunnel::packet::build(src, address(0), 1, &[8, 0, 0xf7, 0xff, 0, 0, 0, 0]).unwrap();
+    let ping = packet::build(src, address(0), 1, &[8, 0, 0xf7, 0xff, 0, 0, 0, 0]).unwrap();
     let tunnel = &mut world.sides[0].tunnel;
-    tunnel.path.scratch.clear();
-    tunnel.ip_packet(peer, &ping);
+    tunnel.outbound.scratch.clear();
+    tunnel.ip_packet(peer, &ping, world.now);
     // An answer is made there.
-    !tunnel.path.scratch.is_empty()
+    !tunnel.outbound.scratch.is_empty()
 }
 
 #[test]
@@ -102,14 +102,14 @@ fn what_a_peer_says_of_its_disco_key_outlives_maps_that_do_not_know_it_yet() {
     ];
     let mut message = Vec::new();
     tsmp::Message::DiscoKey(newer).put(&mut message);
-    let packet = crate::tunnel::packet::build(address(1), address(0), tsmp::IP_PROTOCOL, &message).unwrap();
+    let packet = packet::build(address(1), address(0), tsmp::IP_PROTOCOL, &message).unwrap();
     let map_says = |world: &mut World, disco_key| {
         let second = Node { disco_key, ..nodes(world)[1].clone() };
         let map = map_of(&nodes(world)[0], vec![second], open_filter());
         world.sides[0].tunnel.update(&map, Timestamp::from_unix(0), now);
     };
     map_says(&mut world, old);
-    world.sides[0].tunnel.ip_packet(&peer, &packet);
+    world.sides[0].tunnel.ip_packet(&peer, &packet, now);
     assert_eq!(disco_of(&world), Some(newer));
     for told in [old, newer, newer] {
         map_says(&mut world, told);

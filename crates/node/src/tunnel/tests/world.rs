@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Buf as _;
+use bytes::{Buf as _, BytesMut};
 use dayfly_platform::random::SystemRng;
 use dayfly_platform::time::Moment;
 use dayfly_wire::control::{FilterRule, IpPrefix, MapResponse, NetPortRange, Node, PortRange, Timestamp};
@@ -14,7 +14,9 @@ use dayfly_wire::disco;
 use dayfly_wire::key::{DiscoPrivate, NodePrivate, NodePublic};
 use smoltcp::iface::SocketHandle;
 
+use crate::derp::RelayError;
 use crate::netmap::NetMap;
+use crate::tunnel::netstack::{Accepted, ListenerId};
 use crate::tunnel::{TcpFault, Tunnel, TunnelEvent};
 
 pub(super) const REGION: u32 = 7;
@@ -52,6 +54,7 @@ pub(super) struct World {
     pub(super) one_way: Duration,
     /// Packets on their way: when they arrive at which side, as the relay's frames.
     transit: VecDeque<(Moment, usize, Vec<u8>)>,
+    listener: Option<ListenerId>,
 }
 
 pub(super) fn address(side: usize) -> IpAddr {
@@ -85,7 +88,7 @@ pub(super) fn nodes(world: &World) -> [Node; 2] {
     [0, 1].map(|side| node(side, world.sides[side].key, &world.sides[side].disco))
 }
 
-/// The coordination server tells a side of its peers.
+/// The control server reports its peers to a side.
 pub(super) fn tell(world: &mut World, side: usize, peers: Vec<Node>) {
     let own = &nodes(world)[side];
     let now = world.now;
@@ -104,7 +107,7 @@ pub(super) fn tunnel(
     let mut tunnel = Tunnel::new(key.clone(), disco.clone(), epoch, now, Box::new(SystemRng));
     tunnel.update(&map([own, peer], filter), Timestamp::from_unix(0), now);
     tunnel.open_relay(REGION, now);
-    tunnel.set_home(Some(REGION));
+    tunnel.set_home(REGION);
     tunnel
 }
 
@@ -163,6 +166,7 @@ impl World {
             log,
             one_way: Duration::ZERO,
             transit,
+            listener: None,
         }
     }
 
@@ -183,9 +187,19 @@ impl World {
     }
 
     pub(super) fn disconnect_relay(&mut self, side: usize) {
-        self.sides[side].tunnel.relay_lost(REGION, Some("cut".to_owned()));
+        let now = self.now;
+        self.sides[side].tunnel.relay_lost(REGION, RelayError::Closed, now);
         self.sides[side].connected = false;
         self.sides[side].inbox.clear();
+    }
+
+    /// Takes what a side has to write to the relay, instead of carrying it.
+    pub(super) fn waiting(&mut self, side: usize) -> BytesMut {
+        let (now, mut out) = (self.now, BytesMut::new());
+        let tunnel = &mut self.sides[side].tunnel;
+        tunnel.take_transmit(REGION, &mut out, Waker::noop()).unwrap();
+        tunnel.note_written(REGION, out.len(), now);
+        out
     }
 
     pub(super) fn loses(&mut self) -> bool {
@@ -214,15 +228,12 @@ impl World {
                 let done = side.tunnel.handle_relay(REGION, &mut side.inbox, now).unwrap();
                 side.inbox.drain(..done);
             }
-            let was_busy = side.tunnel.relays().is_busy(now);
-            let Some(written) = side.tunnel.relays().get_mut(REGION).unwrap().transmit() else {
+            let mut written = BytesMut::new();
+            if side.tunnel.take_transmit(REGION, &mut written, Waker::noop()).is_err() {
                 side.connected = false;
                 continue;
-            };
-            let written = written.split();
-            if was_busy {
-                side.tunnel.transmit(now);
             }
+            side.tunnel.note_written(REGION, written.len(), now);
             if side.cut {
                 continue;
             }
@@ -331,14 +342,33 @@ impl World {
         }
     }
 
-    pub(super) fn listen(&mut self) -> SocketHandle {
-        self.sides[1].tunnel.listen(PORT)
+    /// The second side listens.
+    pub(super) fn listen(&mut self) -> ListenerId {
+        let listener = self.sides[1].tunnel.listen(PORT).unwrap();
+        self.listener = Some(listener);
+        listener
     }
 
+    /// Connects the first side to the second.
     pub(super) fn connect(&mut self, to: IpAddr) -> Result<SocketHandle, TcpFault> {
         let now = self.now;
         let handle = self.sides[0].tunnel.connect_tcp(to, PORT, now).unwrap();
         self.run_until(30 * SECOND, |world| world.poll_connected(handle)).map(|()| handle)
+    }
+
+    /// Takes the next connection to the second side.
+    pub(super) fn accept(&mut self) -> Option<Accepted> {
+        let context = Context::from_waker(Waker::noop());
+        match self.sides[1].tunnel.poll_accept(self.listener?, &context) {
+            Poll::Ready(accepted) => Some(accepted.unwrap()),
+            Poll::Pending => None,
+        }
+    }
+
+    /// The second side's end of the connection that was made last. It is open when the acknowledgement of its handshake
+    /// has come, which waits for a moment.
+    pub(super) fn accepted(&mut self) -> SocketHandle {
+        self.run_until(SECOND, Self::accept).handle
     }
 
     pub(super) fn poll_connected(&mut self, handle: SocketHandle) -> Option<Result<(), TcpFault>> {

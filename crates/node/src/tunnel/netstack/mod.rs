@@ -1,19 +1,31 @@
 //! TCP/IP in user space, by smoltcp.
 //!
-//! Packets come in and go out one at a time through [`Link`]: nothing is queued between the stack and the tunnel.
+//! Packets come in and go out one at a time through a [`PacketSink`]: nothing is queued between the stack and the tunnel.
+
+mod device;
+mod listen;
 
 use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use dayfly_platform::time::Moment;
+use dayfly_wire::key::NodePublic;
+use dayfly_wire::tsmp::RejectReason;
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
-use smoltcp::phy::{self, Checksum, ChecksumCapabilities, DeviceCapabilities, Medium};
 use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer, State};
 use smoltcp::time::Instant;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
-use super::TcpFault;
+pub(crate) use self::device::PacketSink;
+pub use self::listen::ListenError;
+#[cfg(test)]
+pub(crate) use self::listen::{ACCEPT_LIMIT, BACKLOG, HANDSHAKE_LIMIT};
+pub(crate) use self::listen::{Accepted, ListenerId};
+
+use self::device::{Device, NoSink};
+use self::listen::Listeners;
+use crate::packet::Packet;
 
 /// Longest IP packet in the tunnel, in bytes (Tailscale `net/tstun/mtu.go`).
 pub(crate) const MTU: usize = 1280;
@@ -35,12 +47,21 @@ const LINGER: Duration = Duration::from_secs(10);
 /// Ports that connections are made from (RFC 6335, section 6).
 const FIRST_PORT: u16 = 49152;
 
-/// Where the stack's packets go.
-pub(crate) trait Link {
-    /// Whether one more packet may be made now.
-    fn is_free(&self) -> bool;
-    /// Takes a packet of `len` bytes that `fill` writes.
-    fn send<R>(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> R) -> R;
+/// Why a TCP connection failed or ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TcpFault {
+    /// The machine answered that nothing listens there.
+    Refused,
+    /// The machine's packet filter reported that it does not admit this.
+    Rejected(RejectReason),
+    /// The other side reset it.
+    Reset,
+    /// The other side was silent for [`SILENCE`], though it was asked.
+    TimedOut,
+    /// No peer has the address any more: it was removed from the tailnet, is kept from this node, or its key has expired.
+    NoRoute,
+    /// It was ended here: the node or the listener has ended.
+    Aborted,
 }
 
 /// The stack with its connections.
@@ -49,6 +70,7 @@ pub(crate) struct Netstack {
     sockets: SocketSet<'static>,
     connections: Vec<Connection>,
     addresses: Vec<IpAddr>,
+    listeners: Listeners,
     /// When the stack was last told the time.
     told: Moment,
     /// How much its clock is behind: see [`LONGEST_STEP`].
@@ -67,84 +89,31 @@ struct Connection {
     handle: SocketHandle,
     local: SocketAddr,
     remote: SocketAddr,
+    /// The peer that opened it; `None` for a connection that this node opened, whose address may move to another peer, as
+    /// those behind subnet routers do.
+    peer: Option<NodePublic>,
     /// Why it is over, where that is known better than by its state.
     fault: Option<TcpFault>,
     /// It was open once.
     was_open: bool,
     /// It was not over when the stack was last let do what is due.
     lives: bool,
-    /// Nobody holds it any more; it is cut at this time.
+    /// Nobody holds it any more; it is removed at this moment.
     linger_until: Option<Moment>,
 }
 
-/// Gives the stack one packet, and takes what it sends.
-struct Device<'a, L> {
-    packet: Option<&'a [u8]>,
-    link: &'a mut L,
-}
-
-struct RxToken<'a>(&'a [u8]);
-struct TxToken<'a, L>(&'a mut L);
-
-impl phy::RxToken for RxToken<'_> {
-    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
-        f(self.0)
-    }
-}
-
-impl<L: Link> phy::TxToken for TxToken<'_, L> {
-    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
-        self.0.send(len, f)
-    }
-}
-
-impl<L: Link> phy::Device for Device<'_, L> {
-    type RxToken<'t>
-        = RxToken<'t>
-    where
-        Self: 't;
-    type TxToken<'t>
-        = TxToken<'t, L>
-    where
-        Self: 't;
-
-    fn receive(&mut self, _: Instant) -> Option<(RxToken<'_>, TxToken<'_, L>)> {
-        Some((RxToken(self.packet.take()?), TxToken(self.link)))
-    }
-
-    fn transmit(&mut self, _: Instant) -> Option<TxToken<'_, L>> {
-        self.link.is_free().then_some(TxToken(self.link))
-    }
-
-    fn capabilities(&self) -> DeviceCapabilities {
-        capabilities()
-    }
-}
-
-fn capabilities() -> DeviceCapabilities {
-    let mut capabilities = DeviceCapabilities::default();
-    capabilities.medium = Medium::Ip;
-    capabilities.max_transmission_unit = MTU;
-    // WireGuard has authenticated what comes in: a sum adds nothing.
-    let mut checksum = ChecksumCapabilities::default();
-    checksum.ipv4 = Checksum::Tx;
-    checksum.tcp = Checksum::Tx;
-    checksum.icmpv4 = Checksum::Tx;
-    checksum.icmpv6 = Checksum::Tx;
-    capabilities.checksum = checksum;
-    capabilities
-}
-
-/// For making the interface, which only asks what a device can do.
-struct NoLink;
-
-impl Link for NoLink {
-    fn is_free(&self) -> bool {
-        false
-    }
-
-    fn send<R>(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> R) -> R {
-        fill(&mut vec![0; len])
+impl Connection {
+    fn new(handle: SocketHandle, local: SocketAddr, remote: SocketAddr) -> Self {
+        Self {
+            handle,
+            local,
+            remote,
+            peer: None,
+            fault: None,
+            was_open: false,
+            lives: true,
+            linger_until: None,
+        }
     }
 }
 
@@ -153,12 +122,13 @@ impl Netstack {
     pub(crate) fn new(seed: u64, now: Moment) -> Self {
         let mut config = Config::new(HardwareAddress::Ip);
         config.random_seed = seed;
-        let mut device = Device { packet: None, link: &mut NoLink };
+        let mut device = Device { packet: None, sink: &mut NoSink };
         Self {
             interface: Interface::new(config, &mut device, instant(now.since_start())),
             sockets: SocketSet::new(Vec::new()),
             connections: Vec::new(),
             addresses: Vec::new(),
+            listeners: Listeners::default(),
             told: now,
             behind: Duration::ZERO,
         }
@@ -219,69 +189,118 @@ impl Netstack {
             return None;
         }
         let span = u16::MAX - FIRST_PORT;
-        let taken = |port: u16| self.connections.iter().any(|connection| connection.local.port() == port);
+        let taken = |port: u16| {
+            self.listeners.has_port(port)
+                || self.connections.iter().any(|connection| connection.local.port() == port)
+        };
         let port =
             (0..span).map(|step| FIRST_PORT + (random % span + step) % span).find(|port| !taken(*port))?;
         let local = SocketAddr::new(address, port);
-        let mut socket =
-            Socket::new(SocketBuffer::new(vec![0; RECEIVE_BUFFER]), SocketBuffer::new(vec![0; SEND_BUFFER]));
-        socket.set_nagle_enabled(false);
-        // Acknowledgements are made once for each batch of packets already; a timer would only delay them.
-        socket.set_ack_delay(None);
-        socket.set_congestion_control(CongestionControl::Cubic);
-        socket.set_keep_alive(Some(KEEP_ALIVE.into()));
-        socket.set_timeout(Some(SILENCE.into()));
+        let mut socket = new_socket();
         let to = (IpAddress::from(remote.ip()), remote.port());
         socket.connect(self.interface.context(), to, (IpAddress::from(local.ip()), local.port())).ok()?;
         let handle = self.sockets.add(socket);
-        let fault = None;
-        self.connections.push(Connection {
-            handle,
-            local,
-            remote,
-            fault,
-            was_open: false,
-            lives: true,
-            linger_until: None,
-        });
+        self.connections.push(Connection::new(handle, local, remote));
         Some(handle)
     }
 
-    /// Waits for a connection to `port`.
-    #[cfg(test)]
-    pub(crate) fn listen(&mut self, port: u16) -> SocketHandle {
-        let buffer = |size| SocketBuffer::new(vec![0; size]);
-        let mut socket = Socket::new(buffer(RECEIVE_BUFFER), buffer(SEND_BUFFER));
-        socket.set_ack_delay(None);
-        socket.listen(port).unwrap();
-        let handle = self.sockets.add(socket);
-        let local = SocketAddr::from(([0; 4], port));
-        let (fault, linger_until) = (None, None);
-        self.connections.push(Connection {
-            handle,
-            local,
-            remote: local,
-            fault,
-            was_open: true,
-            lives: true,
-            linger_until,
-        });
-        handle
+    /// Listens on `port`, of each of this node's addresses, for connections that peers open.
+    ///
+    /// # Errors
+    /// When the port is listened on already, or there are too many listeners.
+    pub(crate) fn listen(&mut self, port: u16) -> Result<ListenerId, ListenError> {
+        self.listeners.open(port)
     }
 
-    /// Gives the stack a packet that has come in. What it answers goes to `link`.
-    pub(crate) fn receive(&mut self, packet: &[u8], now: Moment, link: &mut impl Link) {
-        let now = self.instant(now);
-        let mut device = Device { packet: Some(packet), link };
-        let _ = self.interface.poll_ingress_single(now, &mut device, &mut self.sockets);
+    /// Takes the oldest connection to a listener that is open and was not accepted yet.
+    pub(crate) fn poll_accept(
+        &mut self,
+        listener: ListenerId,
+        context: &Context<'_>,
+    ) -> Poll<Result<Accepted, TcpFault>> {
+        self.listeners.poll_accept(listener, context).map(|handle| {
+            let connection = handle.and_then(|handle| self.connection(handle));
+            let accepted = connection.and_then(|connection| {
+                let Connection { handle, local, remote, peer, .. } = *connection;
+                connection.was_open = true;
+                Some(Accepted { handle, local, remote, peer: peer? })
+            });
+            accepted.ok_or(TcpFault::Aborted)
+        })
+    }
+
+    /// Ends a listener. Connections that it has not accepted are reset.
+    pub(crate) fn stop_listening(&mut self, listener: ListenerId, now: Moment) {
+        for handle in self.listeners.close(listener) {
+            self.sockets.get_mut::<Socket<'_>>(handle).abort();
+            self.release(handle, now);
+        }
+    }
+
+    /// Makes a socket for a segment that opens a connection to a listener's port. Returns `false` where the segment is to
+    /// be dropped, for the backlog is full or there are too many connections.
+    fn prepare_incoming(&mut self, packet: &Packet<'_>, from: NodePublic, now: Moment) -> bool {
+        let Some((src_port, port)) = packet.ports() else { return true };
+        if !self.listeners.has_port(port) {
+            return true;
+        }
+        let (local, remote) = (SocketAddr::new(packet.dst, port), SocketAddr::new(packet.src, src_port));
+        let is_known = self.connections.iter().any(|connection| {
+            let socket = self.sockets.get::<Socket<'_>>(connection.handle);
+            (connection.local, connection.remote) == (local, remote) && socket.state() != State::Closed
+        });
+        if is_known {
+            return true;
+        }
+        if !self.listeners.has_room(port) || self.connections.len() >= MAX_SOCKETS {
+            return false;
+        }
+        let mut socket = new_socket();
+        if socket.listen((IpAddress::from(local.ip()), port)).is_err() {
+            return false;
+        }
+        let handle = self.sockets.add(socket);
+        self.connections.push(Connection { peer: Some(from), ..Connection::new(handle, local, remote) });
+        self.listeners.begun(port, handle, now);
+        true
+    }
+
+    /// Takes note of what has become of connections that were not accepted, and removes those that came to nothing.
+    fn review_listeners(&mut self, now: Moment) {
+        let Self { connections, sockets, listeners, .. } = self;
+        listeners.review(sockets, now, |handle| {
+            if let Some(connection) = connections.iter_mut().find(|connection| connection.handle == handle) {
+                connection.linger_until = Some(now + LINGER);
+            }
+        });
+    }
+
+    /// Gives the stack a packet that has come from a peer. `bytes` is what `packet` was read from. What the stack answers
+    /// goes to `sink`.
+    pub(crate) fn receive(
+        &mut self,
+        packet: &Packet<'_>,
+        bytes: &[u8],
+        from: NodePublic,
+        now: Moment,
+        sink: &mut impl PacketSink,
+    ) {
+        if packet.opens_tcp() && !self.prepare_incoming(packet, from, now) {
+            return;
+        }
+        let at = self.instant(now);
+        let mut device = Device { packet: Some(bytes), sink };
+        let _ = self.interface.poll_ingress_single(at, &mut device, &mut self.sockets);
+        self.review_listeners(now);
     }
 
     /// Lets the stack send what it has to: data, acknowledgements, retransmissions.
-    pub(crate) fn transmit(&mut self, now: Moment, link: &mut impl Link) {
-        self.bury(now);
+    pub(crate) fn transmit(&mut self, now: Moment, sink: &mut impl PacketSink) {
+        self.remove_ended(now);
+        self.review_listeners(now);
         let now = self.instant(now);
-        let mut device = Device { packet: None, link };
-        while device.link.is_free() {
+        let mut device = Device { packet: None, sink };
+        while device.sink.is_free() {
             let result = self.interface.poll_egress(now, &mut device, &mut self.sockets);
             if matches!(result, smoltcp::iface::PollResult::None) {
                 break;
@@ -315,22 +334,31 @@ impl Netstack {
             Moment::from_start(on_stack) + self.behind
         });
         let linger = self.connections.iter().filter_map(|connection| connection.linger_until).min();
-        next.into_iter().chain(linger).min()
+        next.into_iter().chain(linger).chain(self.listeners.poll_timeout()).min()
     }
 
     /// Removes connections that are over and that nobody holds.
-    fn bury(&mut self, now: Moment) {
+    fn remove_ended(&mut self, now: Moment) {
         let Self { connections, sockets, .. } = self;
         connections.retain_mut(|connection| {
             let socket = sockets.get_mut::<Socket<'_>>(connection.handle);
-            connection.lives = !matches!(socket.state(), State::Closed | State::TimeWait);
+            let state = socket.state();
+            connection.lives = !matches!(state, State::Closed | State::TimeWait);
             let Some(until) = connection.linger_until else { return true };
-            if connection.lives && until > now {
+            // A reset that is still to be sent goes out first.
+            let is_over = !connection.lives && (state != State::Closed || socket.remote_endpoint().is_none());
+            if !is_over && until > now {
                 return true;
             }
             sockets.remove(connection.handle);
             false
         });
+    }
+
+    /// Returns the number of sockets, those that linger among them.
+    #[cfg(test)]
+    pub(crate) fn sockets(&self) -> usize {
+        self.connections.len()
     }
 
     fn connection(&mut self, handle: SocketHandle) -> Option<&mut Connection> {
@@ -441,28 +469,46 @@ impl Netstack {
         }
     }
 
-    /// Cuts the connections to addresses that nothing leads to any more, and from those that this node has no longer.
-    pub(crate) fn cut_off(&mut self, leads: impl Fn(IpAddr) -> bool) {
+    /// Resets connections to addresses that no peer has any more, those of peers whose address another one has now, and
+    /// those from addresses that this node has no longer. `route` names the peer that an address belongs to.
+    pub(crate) fn cut_off(&mut self, route: impl Fn(IpAddr) -> Option<NodePublic>) {
         let Self { connections, sockets, addresses, .. } = self;
         for connection in connections {
             let socket = sockets.get_mut::<Socket<'_>>(connection.handle);
             let Some((local, remote)) = socket.local_endpoint().zip(socket.remote_endpoint()) else {
                 continue;
             };
-            if !addresses.contains(&local.addr.into()) || !leads(remote.addr.into()) {
+            let owner = route(remote.addr.into());
+            let moved = connection.peer.is_some_and(|peer| Some(peer) != owner);
+            if !addresses.contains(&local.addr.into()) || owner.is_none() || moved {
                 connection.fault.get_or_insert(TcpFault::NoRoute);
                 socket.abort();
             }
         }
     }
 
-    /// Cuts all connections.
-    pub(crate) fn abort(&mut self) {
+    /// Resets all connections and ends all listeners, for good.
+    pub(crate) fn abort(&mut self, now: Moment) {
+        for handle in self.listeners.close_all() {
+            self.release(handle, now);
+        }
         for connection in &mut self.connections {
             connection.fault = Some(TcpFault::Aborted);
             self.sockets.get_mut::<Socket<'_>>(connection.handle).abort();
         }
     }
+}
+
+fn new_socket() -> Socket<'static> {
+    let buffer = |size| SocketBuffer::new(vec![0; size]);
+    let mut socket = Socket::new(buffer(RECEIVE_BUFFER), buffer(SEND_BUFFER));
+    socket.set_nagle_enabled(false);
+    // Acknowledgements are made once for each batch of packets already; a timer would only delay them.
+    socket.set_ack_delay(None);
+    socket.set_congestion_control(CongestionControl::Cubic);
+    socket.set_keep_alive(Some(KEEP_ALIVE.into()));
+    socket.set_timeout(Some(SILENCE.into()));
+    socket
 }
 
 fn instant(time: Duration) -> Instant {
