@@ -1,4 +1,5 @@
-// `npm test [unit|browser]`: bundles the tests, which are TypeScript, and runs them with Node's own runner.
+// `npm test [unit|browser] [--test-name-pattern=NAME]`: bundles the tests, which are TypeScript, and runs them with Node's own
+// runner, which takes the options.
 
 import { spawn } from "node:child_process";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
@@ -8,7 +9,9 @@ import { build } from "esbuild";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const out = await mkdtemp(join(here, "../node_modules/.dayfly-tests-"));
-const kinds = process.argv.length > 2 ? process.argv.slice(2) : ["unit", "browser"];
+const words = process.argv.slice(2);
+const options = words.filter((word) => word.startsWith("--"));
+const kinds = words.length > options.length ? words.filter((word) => !options.includes(word)) : ["unit", "browser"];
 try {
   const entryPoints = [];
   for (const kind of kinds) {
@@ -29,7 +32,7 @@ try {
   });
   const files = entryPoints.map((path) => join(out, path.slice(here.length).replace(/\.ts$/, ".mjs")));
   const code = await new Promise((resolve) =>
-    spawn(process.execPath, ["--test", "--test-reporter=spec", "--test-concurrency=1", ...files], {
+    spawn(process.execPath, ["--test", "--test-reporter=spec", "--test-concurrency=1", ...options, ...files], {
       stdio: "inherit",
     }).on("exit", resolve),
   );

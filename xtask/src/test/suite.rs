@@ -96,7 +96,9 @@ impl Suite {
                 npm.current_dir(paths::root().join("www")).args(["test", "--silent"]);
                 // Node's runner matches names by regular expressions.
                 npm.arg("--").args(names.iter().map(|name| format!("--test-name-pattern={name}")));
-                tests(&mut npm)
+                let tally = tests(&mut npm)?;
+                // Node 20 reports as skipped whatever has another name.
+                Ok(if names.is_empty() { tally } else { Tally { skipped: 0, ..tally } })
             }
             Self::Interop | Self::Faults | Self::Abuse | Self::Browser => {
                 self.run_against_peers(missing, Build::Served, names)
