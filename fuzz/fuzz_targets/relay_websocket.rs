@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| dayfly_relay::fuzzing::websocket_frames(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| dayfly_http::fuzzing::websocket_frames(bytes));

@@ -54,7 +54,7 @@ async fn reload_on_hangup(mut hangup: Signal, reloader: Reloader) {
     }
 }
 
-/// Tells where the process listens: a line for each address on standard output, and the file for programs.
+/// Reports where the process listens: a line for each address on standard output, and the file for programs.
 fn announce(relay: &Relay, ready_file: Option<&Path>) -> io::Result<()> {
     let addresses = relay.addresses();
     let mut out = io::stdout().lock();

@@ -16,7 +16,7 @@ use tokio_websockets::{ClientBuilder, Message, WebSocketStream};
 
 use super::running::{LIMIT, Running};
 
-/// What a client was told.
+/// A frame that a client got.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Got {
     Packet(NodePublic, Vec<u8>),
@@ -25,7 +25,7 @@ pub(crate) enum Got {
     End,
 }
 
-/// A client of a relay that was let in.
+/// A client of a relay that was admitted.
 pub(crate) struct Client<S> {
     pub(crate) stream: S,
     buffer: BytesMut,
@@ -37,7 +37,7 @@ impl Client<TcpStream> {
     pub(crate) async fn native(relay: &Running) -> Self {
         let (stream, head, rest) = upgrade(relay.http, "DERP", "").await;
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-        Self::greet(stream, rest, &relay.key()).await.expect("not let in")
+        Self::handshake(stream, rest, &relay.key()).await.expect("not admitted")
     }
 }
 
@@ -45,24 +45,25 @@ impl Client<DuplexStream> {
     /// Connects by a WebSocket.
     pub(crate) async fn websocket(relay: &Running) -> Self {
         let socket = websocket(&format!("ws://{}/derp", relay.http), "derp", None).await.unwrap();
-        Self::greet(bytes(socket).stream, BytesMut::new(), &relay.key()).await.expect("not let in")
+        Self::handshake(bytes(socket).stream, BytesMut::new(), &relay.key()).await.expect("not admitted")
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
-    /// Greets the server whose key is `server` at once, as clients of fast start do. `None` when it is not let in.
-    pub(crate) async fn greet(mut stream: S, buffer: BytesMut, server: &NodePublic) -> Option<Self> {
+    /// Begins the handshake with the server whose key is `server` at once, as clients of fast start do. `None` when the
+    /// client is rejected.
+    pub(crate) async fn handshake(mut stream: S, buffer: BytesMut, server: &NodePublic) -> Option<Self> {
         let key = NodePrivate::generate(&mut SystemRng);
         let mut out = Vec::new();
         derp::put_client_info(&mut out, &key, server, &ClientInfo::default(), &mut SystemRng).unwrap();
         stream.write_all(&out).await.ok()?;
         let mut client = Self { stream, buffer, key };
-        let greeting = async {
+        let handshake = async {
             assert!(client.frame(|frame| matches!(frame, Frame::ServerKey { key } if key == *server)).await?);
             assert!(client.frame(|frame| matches!(frame, Frame::ServerInfo { .. })).await?);
             Some(())
         };
-        timeout(LIMIT, greeting).await.expect("no greeting")?;
+        timeout(LIMIT, handshake).await.expect("no handshake")?;
         Some(client)
     }
 
@@ -148,7 +149,7 @@ pub(crate) async fn websocket(
     Ok(socket)
 }
 
-/// A WebSocket's bytes.
+/// The bytes of a WebSocket, and what happened on it.
 pub(crate) struct SocketBytes {
     pub(crate) stream: DuplexStream,
     /// The lengths of the messages that came, then the code that the other end closed with.

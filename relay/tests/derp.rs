@@ -11,7 +11,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use super::client::{Client, Event, Got, bytes, upgrade, websocket};
-use super::running::{LIMIT, Running, derp_config, get, status};
+use super::running::{LIMIT, Running, get, status};
 use super::upstream::Upstream;
 
 #[tokio::test]
@@ -19,11 +19,11 @@ async fn native_clients_fast_starters_and_websockets_meet() {
     let relay = Running::relay();
     let mut native = Client::native(&relay).await;
     let mut page = Client::websocket(&relay).await;
-    // No answer of HTTP: the first bytes that come are the server's greeting, which `greet` checks.
+    // No answer of HTTP: the first bytes that come are of the server's handshake, which is checked.
     let mut stream = TcpStream::connect(relay.http).await.unwrap();
     let request = "GET /derp HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: DERP\r\nDerp-Fast-Start: 1\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut fast = Client::greet(stream, BytesMut::new(), &relay.key()).await.unwrap();
+    let mut fast = Client::handshake(stream, BytesMut::new(), &relay.key()).await.unwrap();
 
     let (a, b, c) = (native.public(), page.public(), fast.public());
     for len in [0, 1280, MAX_PACKET_LEN] {
@@ -55,7 +55,7 @@ async fn an_upgrade_is_answered_as_derper_does() {
     // Old clients ask for a WebSocket and mean DERP; they don't offer its subprotocol.
     let (stream, head, rest) = upgrade(relay.http, "WebSocket", "").await;
     assert!(head.contains("Upgrade: DERP\r\n"), "{head}");
-    assert!(Client::greet(stream, rest, &relay.key()).await.is_some());
+    assert!(Client::handshake(stream, rest, &relay.key()).await.is_some());
     let (_stream, head, _) = upgrade(relay.http, "h2c", "").await;
     assert!(head.starts_with("HTTP/1.1 426 "), "{head}");
     assert_eq!(status(&get(relay.http, "/derp", "").await), 426);
@@ -67,7 +67,7 @@ async fn a_websocket_gets_no_message_that_go_would_refuse() {
     let mut sender = Client::native(&relay).await;
     let socket = websocket(&format!("ws://{}/derp", relay.http), "derp", None).await.unwrap();
     let mut carried = bytes(socket);
-    let mut page = Client::greet(carried.stream, BytesMut::new(), &relay.key()).await.unwrap();
+    let mut page = Client::handshake(carried.stream, BytesMut::new(), &relay.key()).await.unwrap();
     for _ in 0..20 {
         sender.send(&page.public(), &[1; MAX_PACKET_LEN]).await;
     }
@@ -83,7 +83,7 @@ async fn a_websocket_gets_no_message_that_go_would_refuse() {
 #[tokio::test]
 async fn the_limit_of_connections_holds_for_clients_too() {
     let limits = Limits { max_connections: 2, ..Limits::default() };
-    let relay = Running::start(Config { derp: Some(derp_config()), limits, ..Config::default() });
+    let relay = Running::start(Config { derp: Some(DerpConfig::default()), limits, ..Config::default() });
     let first = Client::native(&relay).await;
     let second = Client::websocket(&relay).await;
     for _ in 0..3 {
@@ -119,14 +119,14 @@ async fn a_relay_that_goes_down_says_so_and_waits_for_its_clients() {
     assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
 }
 
-async fn is_let_in(derp: DerpConfig) -> bool {
+async fn is_admitted(derp: DerpConfig) -> bool {
     let relay = Running::start(Config { derp: Some(derp), ..Config::default() });
     let (stream, _, rest) = upgrade(relay.http, "DERP", "").await;
-    Client::greet(stream, rest, &relay.key()).await.is_some()
+    Client::handshake(stream, rest, &relay.key()).await.is_some()
 }
 
 #[tokio::test]
-async fn only_a_plain_yes_of_the_admission_server_lets_a_client_in() {
+async fn only_a_plain_yes_of_the_admission_server_admits_a_client() {
     for (status, body, expected) in [
         ("200 OK", r#"{"Allow":true}"#, true),
         ("200 OK", r#"{"Allow":false}"#, false),
@@ -139,9 +139,12 @@ async fn only_a_plain_yes_of_the_admission_server_lets_a_client_in() {
         for verify_fail_open in [false, true] {
             let mut upstream = Upstream::json(status, body).await;
             let url = format!("http://{}/verify", upstream.address);
-            let derp =
-                DerpConfig { verify_url: Some(url.parse().unwrap()), verify_fail_open, ..derp_config() };
-            assert_eq!(is_let_in(derp).await, expected, "{status} {body} {verify_fail_open}");
+            let derp = DerpConfig {
+                verify_url: Some(url.parse().unwrap()),
+                verify_fail_open,
+                ..DerpConfig::default()
+            };
+            assert_eq!(is_admitted(derp).await, expected, "{status} {body} {verify_fail_open}");
             let asked = upstream.asked().await;
             assert!(asked.head.starts_with("POST /verify HTTP/1.1\r\n"), "{}", asked.head);
             let question: serde_json::Value = serde_json::from_slice(&asked.body).unwrap();
@@ -152,11 +155,12 @@ async fn only_a_plain_yes_of_the_admission_server_lets_a_client_in() {
 }
 
 #[tokio::test]
-async fn an_admission_server_that_is_down_lets_nobody_in_unless_told_to() {
+async fn an_admission_server_that_is_down_admits_nobody_unless_set_to() {
     for verify_fail_open in [false, true] {
         let url = format!("http://{}/verify", Upstream::dead().await);
-        let derp = DerpConfig { verify_url: Some(url.parse().unwrap()), verify_fail_open, ..derp_config() };
-        assert_eq!(is_let_in(derp).await, verify_fail_open);
+        let derp =
+            DerpConfig { verify_url: Some(url.parse().unwrap()), verify_fail_open, ..DerpConfig::default() };
+        assert_eq!(is_admitted(derp).await, verify_fail_open);
     }
 }
 

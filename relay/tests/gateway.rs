@@ -1,7 +1,7 @@
 //! The gateway: whom it serves, and where it leads.
 
 use bytes::BytesMut;
-use dayfly_relay::config::{Config, GatewayConfig};
+use dayfly_relay::config::{Config, GatewayConfig, RelayRegion};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 use tokio_websockets::Error;
@@ -17,7 +17,7 @@ const SWITCHED: &str =
     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: tailscale-control-protocol\r\nConnection: upgrade\r\n\r\n";
 const CONTROL: &str = "tailscale-control-protocol";
 
-fn gateway(control: Option<String>, relays: &[(u32, String)]) -> Running {
+fn gateway(control: Option<String>, relays: &[(RelayRegion, String)]) -> Running {
     Running::start(Config {
         gateway: GatewayConfig {
             control: control.map(|url| url.parse().unwrap()),
@@ -68,7 +68,7 @@ async fn the_control_servers_key_is_for_allowed_pages() {
 }
 
 #[tokio::test]
-async fn a_control_server_that_is_down_is_told_of() {
+async fn a_control_server_that_is_down_is_named() {
     let gateway = gateway(Some(format!("http://{}", Upstream::dead().await)), &[]);
     let answer = get(gateway.http, "/key?v=130", &format!("Origin: {PAGE}\r\n")).await;
     assert_eq!((status(&answer), header(&answer, "access-control-allow-origin")), (502, Some(PAGE)));
@@ -144,13 +144,15 @@ async fn pages_and_requests_that_are_not_right_reach_no_upstream() {
 #[tokio::test]
 async fn each_region_leads_to_its_relay_and_nowhere_else() {
     let (one, two) = (Running::relay(), Running::relay());
-    let relays = [(900, format!("http://{}", one.http)), (901, format!("http://{}/derp", two.http))];
+    let region = |number: u32| RelayRegion::One(number.try_into().unwrap());
+    let relays =
+        [(region(900), format!("http://{}", one.http)), (region(901), format!("http://{}/derp", two.http))];
     let gateway = gateway(None, &relays);
     for (path, relay) in
         [("/gateway/derp/900", &one), ("/gateway/derp/901", &two), ("/derp?region=901", &two)]
     {
         let socket = websocket(&format!("ws://{}{path}", gateway.http), "derp", Some(PAGE)).await.unwrap();
-        let mut page = Client::greet(bytes(socket).stream, BytesMut::new(), &relay.key()).await.unwrap();
+        let mut page = Client::handshake(bytes(socket).stream, BytesMut::new(), &relay.key()).await.unwrap();
         let mut native = Client::native(relay).await;
         native.send(&page.public(), b"hello").await;
         assert_eq!(page.next().await, Got::Packet(native.public(), b"hello".to_vec()));
@@ -176,7 +178,7 @@ async fn each_region_leads_to_its_relay_and_nowhere_else() {
 #[tokio::test]
 async fn a_gateway_that_goes_down_lets_its_connections_go_at_once() {
     let relay = Running::relay();
-    let gateway = gateway(None, &[(0, format!("http://{}", relay.http))]);
+    let gateway = gateway(None, &[(RelayRegion::Any, format!("http://{}", relay.http))]);
     let socket = websocket(&format!("ws://{}/derp", gateway.http), "derp", Some(PAGE)).await.unwrap();
     let mut page = bytes(socket);
     let mut first = [0; 5];

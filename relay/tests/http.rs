@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use dayfly_relay::config::{Config, GatewayConfig, PageConfig};
+use dayfly_relay::config::{Config, DerpConfig, GatewayConfig, PageConfig, RelayRegion};
 use tempfile::TempDir;
 
-use super::running::{Running, body, derp_config, get, header, request, status};
+use super::running::{Running, body, get, header, request, status};
 
 #[tokio::test]
 async fn probes_are_for_every_page() {
@@ -52,12 +52,80 @@ async fn what_is_not_served_is_not_found() {
 #[tokio::test]
 async fn metrics_are_for_this_machine_by_its_own_name() {
     let relay = Running::relay();
-    let answer = get(relay.metrics, "/metrics", "").await;
+    let answer = get(relay.metrics.unwrap(), "/metrics", "").await;
     assert_eq!(header(&answer, "content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     assert!(body(&answer).contains("# TYPE dayfly_derp_clients gauge\ndayfly_derp_clients 0\n"));
-    let rebound =
-        request(relay.metrics, "GET /metrics HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
+    let rebound = request(
+        relay.metrics.unwrap(),
+        "GET /metrics HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n",
+    );
     assert_eq!(status(&rebound.await), 421);
+}
+
+/// Every sample of a process that has just started, as dashboards know them; gauges first.
+const SAMPLES: &[&str] = &[
+    "connections",
+    "derp_clients",
+    "gateway_connections",
+    "connections_total",
+    "connections_refused_total",
+    "tls_failed_total",
+    "http_requests_total",
+    "derp_clients_total",
+    "derp_duplicates_total",
+    "derp_duplicate_switches_total",
+    "derp_received_bytes_total",
+    "derp_sent_bytes_total",
+    "derp_packets_received_total",
+    "derp_packets_relayed_total",
+    "derp_reads_delayed_total",
+    "stun_answered_total",
+    "stun_ignored_total",
+    "gateway_connections_total",
+    "gateway_failed_total",
+    "gateway_forbidden_total",
+    "derp_reject_total{reason=\"timeout\"}",
+    "derp_reject_total{reason=\"closed\"}",
+    "derp_reject_total{reason=\"protocol\"}",
+    "derp_reject_total{reason=\"greeting\"}",
+    "derp_reject_total{reason=\"not_allowed\"}",
+    "derp_reject_total{reason=\"verifier_failed\"}",
+    "derp_disconnect_total{reason=\"left\"}",
+    "derp_disconnect_total{reason=\"io\"}",
+    "derp_disconnect_total{reason=\"protocol\"}",
+    "derp_disconnect_total{reason=\"write_timeout\"}",
+    "derp_disconnect_total{reason=\"shutdown\"}",
+    "derp_drop_total{reason=\"not_here\"}",
+    "derp_drop_total{reason=\"queue_full\"}",
+    "derp_drop_total{reason=\"disco_queue_full\"}",
+    "derp_peer_gone_total{reason=\"disconnected\"}",
+    "derp_peer_gone_total{reason=\"not_here\"}",
+];
+
+#[tokio::test]
+async fn metrics_have_the_recorded_names_types_and_labels() {
+    let relay = Running::start(Config::default());
+    let answer = get(relay.metrics.unwrap(), "/metrics", "").await;
+    let (mut types, mut samples) = (Vec::new(), Vec::new());
+    for line in body(&answer).lines() {
+        if let Some(of) = line.strip_prefix("# TYPE dayfly_") {
+            types.push(of);
+        } else if !line.starts_with("# HELP dayfly_") {
+            samples.push(line.strip_prefix("dayfly_").unwrap().strip_suffix(" 0").unwrap());
+        }
+    }
+    let name = |sample: &'static str| sample.split('{').next().unwrap();
+    let kind = |name: &str| if name.ends_with("_total") { "counter" } else { "gauge" };
+    let mut recorded: Vec<_> =
+        SAMPLES.iter().map(|sample| format!("{0} {1}", name(sample), kind(name(sample)))).collect();
+    recorded.sort_unstable();
+    recorded.dedup();
+    types.sort_unstable();
+    assert_eq!(types, recorded);
+    let mut recorded = SAMPLES.to_vec();
+    recorded.sort_unstable();
+    samples.sort_unstable();
+    assert_eq!(samples, recorded);
 }
 
 #[tokio::test]
@@ -74,10 +142,13 @@ async fn a_site_whose_name_points_here_gets_nothing() {
     let directory = page();
     let start = |public_hosts: &[&str]| {
         Running::start(Config {
-            derp: Some(derp_config()),
+            derp: Some(DerpConfig::default()),
             gateway: GatewayConfig {
                 control: Some("http://127.0.0.1:1".parse().unwrap()),
-                relays: vec![(900, "http://127.0.0.1:1".parse().unwrap())],
+                relays: vec![(
+                    RelayRegion::One(900_u32.try_into().unwrap()),
+                    "http://127.0.0.1:1".parse().unwrap(),
+                )],
                 allow_origins: vec!["https://page.example".parse().unwrap()],
                 ..GatewayConfig::default()
             },
@@ -118,7 +189,7 @@ fn serving(www: &Path, control: Option<&str>, config: Option<&Path>) -> Running 
 
 fn serving_gateway(www: &Path, gateway: GatewayConfig, config: Option<&Path>) -> Running {
     Running::start(Config {
-        derp: Some(derp_config()),
+        derp: Some(DerpConfig::default()),
         gateway,
         page: PageConfig {
             www: Some(www.to_owned()),

@@ -11,6 +11,7 @@
 
 mod client;
 mod derp;
+mod examples;
 mod gateway;
 mod http;
 mod running;

@@ -3,10 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use dayfly_platform::random::SystemRng;
-use dayfly_relay::config::{Config, DerpConfig};
-use dayfly_relay::{Relay, Reloader};
-use dayfly_wire::key::{NodePrivate, NodePublic};
+use dayfly_relay::config::Config;
+use dayfly_relay::{DerpConfig, Relay, Reloader};
+use dayfly_wire::key::NodePublic;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -20,7 +19,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 pub(crate) struct Running {
     pub(crate) http: SocketAddr,
     pub(crate) stun: Option<SocketAddr>,
-    pub(crate) metrics: SocketAddr,
+    pub(crate) metrics: Option<SocketAddr>,
     pub(crate) reloader: Reloader,
     key: Option<NodePublic>,
     shutdown: oneshot::Sender<()>,
@@ -32,51 +31,39 @@ pub(crate) fn loopback() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
 }
 
-/// What a relay with STUN and nothing else is told.
-pub(crate) fn derp_config() -> DerpConfig {
-    DerpConfig {
-        key: NodePrivate::generate(&mut SystemRng),
-        stun_listen: vec![loopback()],
-        verify_url: None,
-        verify_fail_open: false,
-        client_rate: None,
-    }
-}
-
 impl Running {
-    /// A relay and nothing else.
+    /// Runs a relay and nothing else.
     pub(crate) fn relay() -> Self {
-        Self::start(Config { derp: Some(derp_config()), ..Config::default() })
+        Self::start(Config { derp: Some(DerpConfig::default()), ..Config::default() })
     }
 
-    /// Whatever `config` says, on free ports.
+    /// Runs whatever `config` says, on free ports.
     pub(crate) fn start(mut config: Config) -> Self {
         config.listen = vec![loopback()];
         config.metrics_listen = Some(loopback());
-        let relay = Relay::bind(config).unwrap();
+        if config.derp.is_some() {
+            config.stun.listen = vec![loopback()];
+        }
+        Self::of(Relay::bind(config).unwrap())
+    }
+
+    /// Runs a relay that listens.
+    pub(crate) fn of(relay: Relay) -> Self {
         let (key, reloader, addresses) = (relay.derp_key(), relay.reloader(), relay.addresses().clone());
         let (shutdown, down) = oneshot::channel();
         let task = tokio::spawn(relay.run(async {
             let _ = down.await;
         }));
         let stun = addresses.stun.first().copied();
-        Self {
-            http: addresses.http[0],
-            stun,
-            metrics: addresses.metrics.unwrap(),
-            reloader,
-            key,
-            shutdown,
-            task,
-        }
+        Self { http: addresses.http[0], stun, metrics: addresses.metrics, reloader, key, shutdown, task }
     }
 
-    /// The key of the relay.
+    /// The relay's public key.
     pub(crate) fn key(&self) -> NodePublic {
         self.key.unwrap()
     }
 
-    /// Tells the process to go down, and waits until it is.
+    /// Has the process go down, and waits until it is.
     pub(crate) async fn stop(self) {
         self.shutdown.send(()).unwrap();
         timeout(LIMIT, self.task).await.expect("the relay did not end").unwrap();
@@ -84,7 +71,7 @@ impl Running {
 
     /// The value of a metric, labels included in its name.
     pub(crate) async fn metric(&self, name: &str) -> u64 {
-        let answer = get(self.metrics, "/metrics", "").await;
+        let answer = get(self.metrics.unwrap(), "/metrics", "").await;
         let line = answer.lines().find_map(|line| line.strip_prefix(name)).expect(name);
         line.trim().parse().unwrap()
     }

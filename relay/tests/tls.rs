@@ -7,73 +7,31 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::BytesMut;
+use dayfly_http::tls::AnyServer;
 use dayfly_relay::Relay;
-use dayfly_relay::config::{Config, GatewayConfig, TlsFiles};
+use dayfly_relay::config::{Config, DerpConfig, GatewayConfig, RelayRegion, TlsFiles};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use tokio_rustls::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{
-    ClientConfig, DigitallySignedStruct, Error, SignatureScheme, SupportedProtocolVersion, version,
-};
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, SupportedProtocolVersion, version};
 
 use super::client::{Client, Got, bytes, websocket};
-use super::running::{Running, derp_config, get, status};
-
-/// Takes any certificate, but only from who has its key.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
+use super::running::{Running, get, status};
 
 async fn connect(to: SocketAddr, version: &'static SupportedProtocolVersion) -> TlsStream<TcpStream> {
     let mut provider = ring::default_provider();
     // As clients that know only one version do; rustls would offer the suites of both.
     provider.cipher_suites.retain(|suite| suite.version() == version);
-    let provider = Arc::new(provider);
-    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(&[version])
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
+        .with_custom_certificate_verifier(Arc::new(AnyServer::default()))
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let stream = TcpStream::connect(to).await.unwrap();
@@ -104,7 +62,8 @@ fn write_certificate(directory: &Path) -> (TlsFiles, CertificateDer<'static>) {
 fn relay() -> (TempDir, Running, CertificateDer<'static>) {
     let directory = tempfile::tempdir().unwrap();
     let (files, certificate) = write_certificate(directory.path());
-    let relay = Running::start(Config { derp: Some(derp_config()), tls: Some(files), ..Config::default() });
+    let relay =
+        Running::start(Config { derp: Some(DerpConfig::default()), tls: Some(files), ..Config::default() });
     (directory, relay, certificate)
 }
 
@@ -128,7 +87,7 @@ async fn clients_start_fast_over_tls() {
     let request =
         "GET /derp HTTP/1.1\r\nHost: r\r\nConnection: Upgrade\r\nUpgrade: DERP\r\nDerp-Fast-Start: 1\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut client = Client::greet(stream, BytesMut::new(), &relay.key()).await.unwrap();
+    let mut client = Client::handshake(stream, BytesMut::new(), &relay.key()).await.unwrap();
     let own = client.public();
     client.send(&own, &[5; 60_000]).await;
     assert_eq!(client.next().await, Got::Packet(own, vec![5; 60_000]));
@@ -163,7 +122,7 @@ async fn a_gateway_trusts_the_certificates_that_it_was_given_and_no_others() {
     let gateway = |upstream_ca| {
         Running::start(Config {
             gateway: GatewayConfig {
-                relays: vec![(0, url.parse().unwrap())],
+                relays: vec![(RelayRegion::Any, url.parse().unwrap())],
                 upstream_ca,
                 ..GatewayConfig::default()
             },
@@ -172,7 +131,7 @@ async fn a_gateway_trusts_the_certificates_that_it_was_given_and_no_others() {
     };
     let trusting = gateway(vec![pem]);
     let socket = websocket(&format!("ws://{}/derp", trusting.http), "derp", None).await.unwrap();
-    assert!(Client::greet(bytes(socket).stream, BytesMut::new(), &relay.key()).await.is_some());
+    assert!(Client::handshake(bytes(socket).stream, BytesMut::new(), &relay.key()).await.is_some());
 
     let other = tempfile::tempdir().unwrap();
     let (files, _) = write_certificate(other.path());

@@ -1,4 +1,4 @@
-//! One client after the greetings: its frames in, its queues out.
+//! One client after the handshake: its frames in, its queues out.
 //!
 //! A connection is one task without buffers of its own while nothing happens. It reads into a buffer that all
 //! connections of a thread share, takes the packets out of there into the queues of their receivers, and wakes
@@ -12,6 +12,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use dayfly_http::Duplex;
+use dayfly_http::rate::TokenBucket;
+use dayfly_http::websocket::close_code;
 use dayfly_platform::random::SystemRng;
 use dayfly_wire::derp::{
     self, Frame, FrameError, FrameType, HEADER_LEN, Header, PeerGoneReason, Receiver, looks_like_disco,
@@ -23,21 +26,19 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Server;
+use super::metrics::{Drop, End, PeerGone, Tally};
 use super::outbox::Batch;
-use super::rate::TokenBucket;
 use super::registry::{Peer, Reached};
-use crate::link::Link;
-use crate::metrics::{Drop, End, Tally};
-use crate::websocket::close_code;
 
-/// How much is read at once. Also how many bytes one connection handles before others have their turn.
+/// Bytes that are read at once, and that one connection handles before others have their turn.
 const READ_LEN: usize = 64 << 10;
 /// Incomplete frames up to this length are kept and copied in front of what is read next; longer ones are read to
 /// their end where they lie, so that a frame which drips in is not copied again and again.
 const SHORT_PARTIAL: usize = 2 << 10;
 /// The longest type-less frame that is skipped.
 const MAX_SKIPPED: usize = derp::MAX_FRAME_LEN;
-/// How often a client is told that a peer is not here: once a second, three at once (derpserver.go).
+/// Rate at which a client is notified that a peer is not here: once a second, three at once (Tailscale
+/// `derp/derpserver/derpserver.go`, `sendPeerGone` (tailscale v1.102.5)).
 const NOT_HERE_PER_SECOND: f64 = 1.0;
 const NOT_HERE_BURST: f64 = 3.0;
 /// From how many remembered receivers on those are looked for that have gone.
@@ -47,7 +48,7 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_LEN + SHORT_PARTIAL]);
 }
 
-/// Why a connection ended.
+/// Reasons why a connection ended.
 #[derive(Debug, Error)]
 pub(super) enum EndReason {
     #[error("the client left")]
@@ -83,26 +84,26 @@ impl EndReason {
     }
 }
 
-/// One client.
+/// The connection of one client.
 pub(super) struct Connection<S> {
-    link: Link<S>,
+    link: Duplex<S>,
     core: Core,
     /// The beginning of a frame that has not come whole.
     partial: Vec<u8>,
-    /// What is being written.
+    /// Frames that are being written.
     batch: Batch,
-    /// When the client has to have read something, while something waits to be written.
+    /// The moment by which the client has to have read something, while something waits to be written.
     write_deadline: Option<Instant>,
     next_keep_alive: Instant,
-    /// Until when nothing is read, for the client has sent more than it may.
+    /// The moment until which nothing is read, since the client has sent more than it may.
     resume_reading: Option<Instant>,
 }
 
-/// What handles frames: all but the bytes.
+/// The part of a connection that handles frames: all but the bytes.
 struct Core {
     server: Arc<Server>,
     peer: Arc<Peer>,
-    /// How much of a frame that is skipped is still to come.
+    /// Bytes of a frame that is skipped that are still to come.
     skip: usize,
     /// The last Ping that was not answered yet.
     pong: Option<[u8; 8]>,
@@ -117,7 +118,7 @@ struct Core {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    pub(super) fn new(server: Arc<Server>, link: Link<S>, peer: Arc<Peer>, early: Bytes) -> Self {
+    pub(super) fn new(server: Arc<Server>, link: Duplex<S>, peer: Arc<Peer>, early: Bytes) -> Self {
         let now = Instant::now();
         let rate =
             server.rate.map(|rate| TokenBucket::new(rate.bytes_per_second as f64, rate.burst as f64, now));
@@ -145,18 +146,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// What is left when the connection has ended.
-    pub(super) fn into_parts(self) -> (Arc<Peer>, Link<S>, Reached) {
+    /// Returns what is left when the connection has ended.
+    pub(super) fn into_parts(self) -> (Arc<Peer>, Duplex<S>, Reached) {
         (self.core.peer, self.link, self.core.reached)
     }
 
-    /// Writes `greeting`, then relays until the end.
-    pub(super) async fn run(&mut self, greeting: Vec<u8>) -> EndReason {
-        self.batch.own().extend_from_slice(&greeting);
-        drop(greeting);
-        // What came with the greeting may hold whole frames.
+    /// Writes `server_info`, then relays until the end.
+    pub(super) async fn run(&mut self, server_info: Vec<u8>) -> EndReason {
+        self.batch.own().extend_from_slice(&server_info);
+        drop(server_info);
+        // What came with the handshake may hold whole frames.
         let early = std::mem::take(&mut self.partial);
-        self.core.server.metrics.bytes_received.add(early.len() as u64);
+        self.core.server.metrics.bytes_received.inc_by(early.len() as u64);
         if let Err(end) = self.core.handle_all(&early, &mut self.partial) {
             return end;
         }
@@ -194,7 +195,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Once a minute: says that the server lives, and gives back what memory is not used.
+    /// Sends a keep-alive and gives back memory that is not used, once a minute.
     fn idle(&mut self, now: Instant) {
         self.core.sweep_reached();
         if self.batch.is_empty() {
@@ -229,7 +230,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Poll::Ready(Ok(written)) => {
                     self.write_deadline = None;
                     self.batch.advance(written);
-                    self.core.server.metrics.bytes_sent.add(written as u64);
+                    self.core.server.metrics.bytes_sent.inc_by(written as u64);
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(EndReason::Io(error)),
                 Poll::Pending => {
@@ -272,7 +273,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 if let Some(rate) = &mut self.core.rate {
                     let now = Instant::now();
                     if let Some(pause) = rate.charge(read, now) {
-                        self.core.server.metrics.reads_delayed.add(1);
+                        self.core.server.metrics.reads_delayed.inc();
                         self.resume_reading = Some(now + pause);
                         return Poll::Pending;
                     }
@@ -309,7 +310,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Reads some bytes and counts them: here, for what is kept of a frame is handled again with its rest.
     fn poll_socket(&mut self, cx: &mut Context<'_>, target: &mut [u8]) -> Poll<Result<usize, EndReason>> {
         let read = ready!(self.link.poll_read_slice(cx, target)).map_err(EndReason::Io)?;
-        self.core.server.metrics.bytes_received.add(read as u64);
+        self.core.server.metrics.bytes_received.inc_by(read as u64);
         Poll::Ready(Ok(read))
     }
 }
@@ -366,11 +367,11 @@ impl Core {
         Ok(())
     }
 
-    /// Any frame makes its connection the one that its key's packets go to.
+    /// Makes this connection the one that its key's packets go to, as any frame does.
     fn heard(&self) {
         if !self.peer.is_active() {
             self.server.registry.activate(&self.peer);
-            self.server.metrics.duplicate_switches.add(1);
+            self.server.metrics.duplicate_switches.inc();
         }
     }
 
@@ -436,18 +437,18 @@ impl Core {
         self.reached_sweep = REACHED_SWEEP.max(2 * self.reached.len());
     }
 
-    /// Tells the client that a peer it looks for is not here, unless it was told so often just now.
+    /// Notifies the client that a peer it looks for is not here, unless it was notified so often just now.
     fn not_here(&mut self, peer: &NodePublic) {
         let now = Instant::now();
         let bucket =
             self.not_here.get_or_insert_with(|| TokenBucket::new(NOT_HERE_PER_SECOND, NOT_HERE_BURST, now));
         if bucket.try_take(now) && self.peer.outbox.push_peer_gone(peer, PeerGoneReason::NOT_HERE) {
-            self.server.metrics.peer_gone_not_here.add(1);
+            self.server.metrics.peer_gone.of(PeerGone::NotHere).inc();
         }
     }
 }
 
-/// Which frames of a client mean anything to a server. The others are skipped by their length, as newer clients may
+/// Returns `true` for frames of a client that mean anything to a server. The others are skipped by their length, as newer clients may
 /// send what we don't know.
 const fn is_handled(kind: FrameType) -> bool {
     matches!(
@@ -466,7 +467,7 @@ fn frame_len(bytes: &[u8]) -> Option<usize> {
     bytes.first_chunk().copied().map(|head| HEADER_LEN + Header::parse(head).len)
 }
 
-/// The interval and up to a twelfth more, so that clients which came at once are not written to at once for ever.
+/// Returns the interval and up to a twelfth more, so that clients which came at once are not written to at once for ever.
 fn keep_alive_interval(interval: Duration) -> Duration {
     interval + interval.mul_f64(f64::from(SystemRng.next_u32()) / f64::from(u32::MAX) / 12.0)
 }

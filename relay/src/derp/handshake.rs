@@ -1,9 +1,10 @@
-//! The greetings: who a client is, and whether it may come in.
+//! The handshake: who a client is, and whether it is admitted.
 
 use std::io;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use dayfly_http::Duplex;
 use dayfly_platform::random::SystemRng;
 use dayfly_wire::derp::{
     self, Frame, FrameError, FrameType, HEADER_LEN, Header, InfoError, Receiver, ServerInfo,
@@ -13,39 +14,38 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
+use super::metrics::Reject;
 use super::verify::VerifyError;
-use super::{Client, Origin, Server};
-use crate::link::Link;
-use crate::metrics::Reject;
+use super::{Client, Server, Source};
 
-/// How much is read at first; greetings are some 200 bytes.
+/// Bytes that are read at first; a ClientInfo frame has some 200.
 const FIRST_READ: usize = 512;
 
-/// Why a client was not let in.
+/// Reasons why a client was rejected.
 #[derive(Debug, Error)]
-pub(super) enum GreetError {
-    #[error("no greeting came in time")]
+pub(super) enum HandshakeError {
+    #[error("no handshake came in time")]
     TimedOut,
-    #[error("the connection ended before the greeting: {0}")]
+    #[error("the connection ended before the handshake: {0}")]
     Io(#[from] io::Error),
-    #[error("the greeting is not DERP's: {0}")]
+    #[error("the handshake is not DERP's: {0}")]
     Frame(#[from] FrameError),
-    #[error("the first frame is of type {:#04x}, not a greeting", kind.0)]
-    NotAGreeting { kind: FrameType },
-    #[error("the greeting is not valid: {0}")]
+    #[error("the first frame is of type {:#04x}, not a ClientInfo", kind.0)]
+    NotClientInfo { kind: FrameType },
+    #[error("the handshake is not valid: {0}")]
     Info(#[from] InfoError),
-    #[error("the client {} is not let in: {reason}", key.short())]
+    #[error("the client {} is not admitted: {reason}", key.short())]
     Refused { key: NodePublic, reason: VerifyError },
 }
 
-impl GreetError {
-    /// Under which label the rejection is counted.
+impl HandshakeError {
+    /// The label under which the rejection is counted.
     pub(super) const fn reason(&self) -> Reject {
         match self {
             Self::TimedOut => Reject::Timeout,
             Self::Io(_) => Reject::Closed,
-            Self::Frame(_) | Self::NotAGreeting { .. } => Reject::Protocol,
-            Self::Info(_) => Reject::Greeting,
+            Self::Frame(_) | Self::NotClientInfo { .. } => Reject::Protocol,
+            Self::Info(_) => Reject::Handshake,
             Self::Refused { reason: VerifyError::Refused, .. } => Reject::NotAllowed,
             Self::Refused { .. } => Reject::VerifierFailed,
         }
@@ -54,28 +54,31 @@ impl GreetError {
 
 impl Server {
     /// Sends ServerKey, reads ClientInfo and makes the answer to it.
-    pub(super) async fn greet<S>(
+    pub(super) async fn handshake<S>(
         self: &Arc<Self>,
-        link: &mut Link<S>,
-        origin: Origin,
-    ) -> Result<Client, GreetError>
+        link: &mut Duplex<S>,
+        source: Source,
+    ) -> Result<Client, HandshakeError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let mut buffer = timeout(self.timeouts.handshake, self.read_greeting(link))
+        let mut buffer = timeout(self.timeouts.handshake, self.read_client_info(link))
             .await
-            .map_err(|_| GreetError::TimedOut)??;
+            .map_err(|_| HandshakeError::TimedOut)??;
         let header = header(&buffer).ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
         let payload = buffer.get(HEADER_LEN..HEADER_LEN + header.len).unwrap_or_default();
         let Frame::ClientInfo { key, sealed } = Frame::parse(header.kind, payload)? else {
-            return Err(GreetError::NotAGreeting { kind: header.kind });
+            return Err(HandshakeError::NotClientInfo { kind: header.kind });
         };
         let shared = self.key.shared(&key);
         let info = derp::open_client_info(&shared, sealed)?;
         if let Some(verifier) = &self.verifier {
-            verifier.verify(&key, origin.ip).await.map_err(|reason| GreetError::Refused { key, reason })?;
+            verifier
+                .verify(&key, source.ip)
+                .await
+                .map_err(|reason| HandshakeError::Refused { key, reason })?;
         }
-        tracing::trace!(client = %key.short(), version = info.version, app = ?info.app_name, "greeting accepted");
+        tracing::trace!(client = %key.short(), version = info.version, app = ?info.app_name, "handshake accepted");
         let mut server_info = Vec::new();
         derp::put_server_info(&mut server_info, &shared, &ServerInfo::default(), &mut SystemRng)?;
         let early = buffer.split_off(HEADER_LEN + header.len);
@@ -84,7 +87,7 @@ impl Server {
     }
 
     /// Sends ServerKey and reads the first frame, and maybe more.
-    async fn read_greeting<S>(&self, link: &mut Link<S>) -> Result<BytesMut, GreetError>
+    async fn read_client_info<S>(&self, link: &mut Duplex<S>) -> Result<BytesMut, HandshakeError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -96,7 +99,7 @@ impl Server {
         loop {
             if let Some(header) = header(&buffer) {
                 if header.kind != FrameType::CLIENT_INFO {
-                    return Err(GreetError::NotAGreeting { kind: header.kind });
+                    return Err(HandshakeError::NotClientInfo { kind: header.kind });
                 }
                 header.check(Receiver::Server)?;
                 if buffer.len() >= HEADER_LEN + header.len {

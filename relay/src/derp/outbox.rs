@@ -9,12 +9,12 @@ use dayfly_wire::derp::{self, PacketTooLong, PeerGoneReason};
 use dayfly_wire::key::NodePublic;
 use futures::task::AtomicWaker;
 
-/// How many packets may wait, of disco and of other kinds each. derper has 32; ours are written many at a time, and
+/// Packets that may wait, of disco and of other kinds each. derper has 32; ours are written many at a time, and
 /// one read of a sender can hold more than 32.
 const MAX_PACKETS: usize = 256;
-/// How many bytes of packets may wait, of disco and of other kinds each. Several of the longest packets fit.
+/// Bytes of packets that may wait, of disco and of other kinds each. Several of the longest packets fit.
 const MAX_BYTES: usize = 512 << 10;
-/// How many bytes of notices may wait: PeerGone of some 13,000 peers.
+/// Bytes of notices that may wait: PeerGone of some 13,000 peers.
 const MAX_NOTICES: usize = 512 << 10;
 /// Buffers that have grown beyond this are given back once they are empty.
 const KEEP_CAPACITY: usize = 64 << 10;
@@ -40,10 +40,10 @@ struct Pending {
     closing: bool,
 }
 
-/// What became of a packet.
+/// Outcome of queueing a packet.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Pushed {
-    /// How many older packets made room for it.
+    /// Older packets that made room for it.
     pub(super) dropped: usize,
     /// Nothing waited before: the connection has to be woken.
     pub(super) wake: bool,
@@ -140,7 +140,7 @@ impl Pending {
 #[derive(Debug, Default)]
 struct PacketQueue {
     bytes: Vec<u8>,
-    /// Where the oldest frame starts.
+    /// Offset at which the oldest frame starts.
     start: usize,
     lens: VecDeque<u32>,
 }
@@ -174,7 +174,7 @@ impl PacketQueue {
     }
 }
 
-/// What a connection is writing: notices, disco, packets.
+/// Frames that a connection is writing: notices, disco, packets.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     parts: [Vec<u8>; 3],
@@ -182,12 +182,12 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Whether all is written.
+    /// Returns `true` if all is written.
     pub(super) fn is_empty(&self) -> bool {
         self.slices().iter().all(|slice| slice.is_empty())
     }
 
-    /// What is left to write, in order.
+    /// The bytes that are left to write, in order.
     pub(super) fn slices(&self) -> [&[u8]; 3] {
         let part = |i: usize| self.parts[i].get(self.starts[i]..).unwrap_or_default();
         [part(0), part(1), part(2)]
@@ -297,8 +297,9 @@ mod tests {
     #[test]
     fn notices_are_bounded() {
         let outbox = Outbox::default();
-        let told = (0..20_000).filter(|_| outbox.push_peer_gone(&SRC, PeerGoneReason::DISCONNECTED)).count();
-        assert!((10_000..15_000).contains(&told), "{told}");
+        let queued =
+            (0..20_000).filter(|_| outbox.push_peer_gone(&SRC, PeerGoneReason::DISCONNECTED)).count();
+        assert!((10_000..15_000).contains(&queued), "{queued}");
     }
 
     proptest! {

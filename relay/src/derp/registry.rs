@@ -1,4 +1,4 @@
-//! Who is connected, by key.
+//! The clients that are connected, by key.
 
 use std::array;
 use std::collections::HashMap;
@@ -11,16 +11,16 @@ use dayfly_wire::key::NodePublic;
 
 use super::outbox::Outbox;
 
-/// How many parts the table has, so that connections seldom wait for each other.
+/// Parts of the table, so many that connections seldom wait for each other.
 const SHARDS: usize = 32;
 
-/// One connection, as the others see it.
+/// One client's connection, as the others see it.
 #[derive(Debug)]
 pub(super) struct Peer {
-    /// Tells connections apart, also those of one key.
+    /// Number of the connection, which differs also among those of one key.
     pub(super) id: u64,
     pub(super) key: NodePublic,
-    /// Whether packets for its key go to this connection.
+    /// Set while packets for its key go to this connection.
     active: AtomicBool,
     pub(super) outbox: Outbox,
 }
@@ -30,7 +30,7 @@ impl Peer {
         Self { id, key, active: AtomicBool::new(false), outbox: Outbox::default() }
     }
 
-    /// Whether packets for its key go to this connection.
+    /// Returns `true` if packets for its key go to this connection.
     pub(super) fn is_active(&self) -> bool {
         self.active.load(Ordering::Acquire)
     }
@@ -44,7 +44,7 @@ pub(super) type Reached = HashMap<u64, Weak<Peer>>;
 struct Entry {
     /// In the order of their last activity; the last one is the active one.
     peers: Vec<Arc<Peer>>,
-    /// Whom connections of this key reached that have ended while others remain.
+    /// Peers reached by connections of this key that have ended while others remain.
     reached: Reached,
 }
 
@@ -57,7 +57,7 @@ impl Entry {
     }
 }
 
-/// All connections.
+/// All connections, in parts by their keys.
 #[derive(Debug)]
 pub(super) struct Registry {
     shards: [Mutex<HashMap<NodePublic, Entry>>; SHARDS],
@@ -90,7 +90,7 @@ impl Registry {
         entry.peers.len()
     }
 
-    /// A connection that is not the active one of its key was heard: it becomes the active one.
+    /// Makes a connection the active one of its key, since it was heard.
     pub(super) fn activate(&self, peer: &Arc<Peer>) {
         let mut shard = self.shard(&peer.key);
         if let Some(entry) = shard.get_mut(&peer.key)
@@ -102,8 +102,8 @@ impl Registry {
         }
     }
 
-    /// Removes a connection, which had reached `reached`. When it was its key's last, returns whom the key's
-    /// connections reached, all of whom are to be told.
+    /// Removes a connection, which had reached `reached`. When it was its key's last, returns the peers that
+    /// the key's connections reached, all of which are to be notified.
     pub(super) fn remove(&self, peer: &Arc<Peer>, reached: Reached) -> Option<Reached> {
         let mut shard = self.shard(&peer.key);
         peer.active.store(false, Ordering::Release);
@@ -182,9 +182,10 @@ mod tests {
         let reach = |peer: &Arc<Peer>| Reached::from([(peer.id, Arc::downgrade(peer))]);
         assert!(registry.remove(&peers[0], reach(&others[0])).is_none());
         assert!(registry.remove(&peers[1], Reached::new()).is_none());
-        let mut told: Vec<_> = registry.remove(&peers[2], reach(&others[1])).unwrap().into_keys().collect();
-        told.sort_unstable();
-        assert_eq!(told, [10, 11]);
+        let mut notified: Vec<_> =
+            registry.remove(&peers[2], reach(&others[1])).unwrap().into_keys().collect();
+        notified.sort_unstable();
+        assert_eq!(notified, [10, 11]);
         assert!(registry.find(&KEY).is_none());
     }
 

@@ -8,6 +8,7 @@ use dayfly_wire::disco;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::time::{Instant, timeout};
 
+use super::metrics::End;
 use super::*;
 
 /// A frame that can be kept.
@@ -28,8 +29,9 @@ struct TestClient {
 }
 
 fn server_with(rate: Option<ClientRate>) -> Arc<Server> {
+    let metrics = Metrics::new(&dayfly_http::Registry::new("dayfly"));
     let key = NodePrivate::generate(&mut SystemRng);
-    Arc::new(Server::new(key, None, rate, Timeouts::default(), Arc::default()))
+    Arc::new(Server::new(key, None, rate, Timeouts::default(), metrics))
 }
 
 fn server() -> Arc<Server> {
@@ -39,8 +41,8 @@ fn server() -> Arc<Server> {
 /// A connection with `capacity` bytes between the ends.
 fn open(server: &Arc<Server>, capacity: usize) -> DuplexStream {
     let (near, far) = duplex(capacity);
-    let origin = Origin { ip: Ipv4Addr::LOCALHOST.into(), transport: "test" };
-    tokio::spawn(Arc::clone(server).serve(Link::raw(far, Bytes::new()), origin));
+    let source = Source { ip: Ipv4Addr::LOCALHOST.into(), transport: "test" };
+    tokio::spawn(Arc::clone(server).serve(Duplex::raw(far, Bytes::new()), source));
     near
 }
 
@@ -65,7 +67,7 @@ impl TestClient {
         )
         .unwrap();
         client.write(&out).await;
-        assert!(client.is_let_in().await);
+        assert!(client.is_admitted().await);
         client
     }
 
@@ -77,7 +79,7 @@ impl TestClient {
         self.stream.write_all(bytes).await.unwrap();
     }
 
-    async fn is_let_in(&mut self) -> bool {
+    async fn is_admitted(&mut self) -> bool {
         loop {
             match derp::decode(&self.buffer, Receiver::Client).unwrap() {
                 Some(Decoded { frame, consumed }) => {
@@ -201,7 +203,7 @@ async fn each_byte_is_counted_once_however_frames_are_cut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_with_the_greeting_is_handled() {
+async fn what_comes_with_the_handshake_is_handled() {
     let server = server();
     let key = NodePrivate::generate(&mut SystemRng);
     let mut client = TestClient { key, stream: open(&server, 1 << 20), buffer: BytesMut::new() };
@@ -211,7 +213,7 @@ async fn what_comes_with_the_greeting_is_handled() {
     derp::put_send_packet(&mut out, &client.public(), b"early").unwrap();
     out.extend_from_slice(&raw(FrameType::SEND_PACKET, 37, client.public().as_bytes()));
     client.write(&out).await;
-    assert!(client.is_let_in().await);
+    assert!(client.is_admitted().await);
     assert_eq!(client.next().await, Got::Packet(client.public(), b"early".to_vec()));
     client.write(b"split").await;
     assert_eq!(client.next().await, Got::Packet(client.public(), b"split".to_vec()));
@@ -331,7 +333,7 @@ async fn a_reader_that_stalls_is_cut_off_and_holds_nobody_up() {
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(server.registry.find(&stalled.public()).is_none());
-    assert!(server.metrics.render().contains("dayfly_derp_disconnect_total{reason=\"write_timeout\"} 1"));
+    assert_eq!(server.metrics.ends.of(End::WriteTimeout).get(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -358,7 +360,7 @@ async fn a_client_over_its_rate_is_slowed_down_and_loses_nothing() {
     assert!((3.5..5.0).contains(&elapsed), "{elapsed}");
 }
 
-/// What a fresh client is told after sending `bytes`, besides greetings.
+/// Frames that a fresh client gets after sending `bytes`, besides those of the handshake.
 async fn after(server: &Arc<Server>, bytes: &[u8]) -> Got {
     let mut client = TestClient::connect(server).await;
     client.write(bytes).await;
@@ -395,7 +397,7 @@ async fn frames_that_mean_nothing_here_are_skipped() {
         ("unknown", raw(FrameType(0x77), 100_000, &[0x12; 100_000])),
         ("unknown and empty", raw(FrameType(0xff), 0, b"")),
         ("the server's", raw(FrameType::PEER_GONE, 1, &[0])),
-        ("a late greeting", raw(FrameType::CLIENT_INFO, 10, &[0; 10])),
+        ("a late handshake", raw(FrameType::CLIENT_INFO, 10, &[0; 10])),
         ("a stray pong", raw(FrameType::PONG, 8, &[0; 8])),
         ("a preference", raw(FrameType::NOTE_PREFERRED, 1, &[1])),
         ("a ping with more in it", raw(FrameType::NOTE_PREFERRED, 1, &[0])),
@@ -406,7 +408,7 @@ async fn frames_that_mean_nothing_here_are_skipped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn greetings_that_prove_nothing_are_refused_at_once() {
+async fn handshakes_that_prove_nothing_are_rejected_at_once() {
     let server = server();
     let key = NodePrivate::generate(&mut SystemRng);
     let other = NodePrivate::generate(&mut SystemRng);
@@ -439,7 +441,7 @@ async fn greetings_that_prove_nothing_are_refused_at_once() {
         let mut client =
             TestClient { key: key.clone(), stream: open(&server, 1 << 20), buffer: BytesMut::new() };
         client.write(&bytes).await;
-        assert!(!client.is_let_in().await, "{what}");
+        assert!(!client.is_admitted().await, "{what}");
         assert!(start.elapsed() < Duration::from_secs(1), "{what}");
     }
     let mut connections = 0;
@@ -448,7 +450,7 @@ async fn greetings_that_prove_nothing_are_refused_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_greeting_that_drips_is_cut_off_after_ten_seconds() {
+async fn a_handshake_that_drips_is_cut_off_after_ten_seconds() {
     let server = server();
     let mut stream = open(&server, 1 << 20);
     let start = Instant::now();

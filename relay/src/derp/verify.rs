@@ -1,21 +1,24 @@
-//! Asking an admission server who may use the relay (Tailscale `tailcfg.DERPAdmitClientRequest`).
+//! Asking an admission server who may use the relay (Tailscale `tailcfg/derpmap.go`, `DERPAdmitClientRequest`
+//! (tailscale v1.102.5)).
 
 use std::net::IpAddr;
 use std::time::Duration;
 
+use dayfly_http::client::{Upstream, UpstreamError};
+use dayfly_http::http::Request;
+use dayfly_http::{Method, StatusCode, header};
 use dayfly_wire::key::NodePublic;
-use http::{Method, Request, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::upstream::{Upstream, UpstreamError};
-
-/// How long the admission server may take (derpserver.go).
+/// Time in which the admission server has to answer (Tailscale `derp/derpserver/derpserver.go`, `verifyClient`
+/// (tailscale v1.102.5)).
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest answer that is read, in bytes (derpserver.go).
+/// The longest answer that is read, in bytes (Tailscale `derp/derpserver/derpserver.go`, `verifyClient` (tailscale
+/// v1.102.5)).
 const MAX_ANSWER: usize = 4 << 10;
 
-/// Why a client was not let in.
+/// Reasons why a client is not admitted.
 #[derive(Debug, Error)]
 pub(crate) enum VerifyError {
     /// The admission server says no.
@@ -24,18 +27,18 @@ pub(crate) enum VerifyError {
     /// The admission server could not be asked.
     #[error("{0}")]
     Unreachable(#[from] UpstreamError),
-    /// It took too long.
+    /// The admission server took too long.
     #[error("the admission server did not answer in {} s", TIMEOUT.as_secs())]
     TimedOut,
-    /// It answered with another status.
+    /// The admission server answered with another status.
     #[error("the admission server answered with status {0}")]
     Status(StatusCode),
-    /// It answered something else.
+    /// The admission server answered something else.
     #[error("the admission server's answer is not valid: {0}")]
     Answer(serde_json::Error),
 }
 
-/// An admission server.
+/// An admission server, which says who may use the relay.
 #[derive(Debug)]
 pub(crate) struct Verifier {
     upstream: Upstream,
@@ -56,13 +59,13 @@ struct Answer {
 }
 
 impl Verifier {
-    /// An admission server that is asked by POST to its URL. With `fail_open`, clients are let in when it cannot be
+    /// An admission server that is asked by POST to its URL. With `fail_open`, clients are admitted when it cannot be
     /// asked; an answer that is no plain yes refuses in either case.
     pub(crate) const fn new(upstream: Upstream, fail_open: bool) -> Self {
         Self { upstream, fail_open }
     }
 
-    /// Asks whether the client with `key`, which came from `source`, may come in.
+    /// Asks whether the client with `key`, which came from `source`, may be admitted.
     pub(crate) async fn verify(&self, key: &NodePublic, source: IpAddr) -> Result<(), VerifyError> {
         let answer = match tokio::time::timeout(TIMEOUT, self.ask(key, source)).await {
             Ok(answer) => answer,
@@ -70,7 +73,7 @@ impl Verifier {
         };
         match answer {
             Err(error @ (VerifyError::Unreachable(_) | VerifyError::TimedOut)) if self.fail_open => {
-                tracing::warn!(client = %key.short(), %error, "client let in unverified");
+                tracing::warn!(client = %key.short(), %error, "client admitted unverified");
                 Ok(())
             }
             answer => answer,

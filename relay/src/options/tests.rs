@@ -1,4 +1,9 @@
+use std::fs;
+use std::time::Duration;
+
 use super::*;
+use crate::derp::MIN_BURST;
+use crate::gateway::RelayRegion;
 
 /// A control server's key.
 const KEY: &str = "mkey:1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a";
@@ -32,7 +37,7 @@ fn one_process_can_be_all() {
     let config = read(&arguments).unwrap().config;
     assert!(config.derp.is_some());
     assert_eq!(config.gateway.control.unwrap().to_string(), "http://127.0.0.1:8080");
-    assert_eq!(config.gateway.relays[0].0, 900);
+    assert_eq!(config.gateway.relays[0].0, RelayRegion::One(900_u32.try_into().unwrap()));
 }
 
 #[test]
@@ -40,7 +45,10 @@ fn a_gateway_leads_somewhere() {
     assert!(matches!(read(&["gateway"]), Err(OptionsError::Nowhere)));
     let config = read(&["gateway", "--derp", "https://relay.example"]).unwrap().config;
     assert!(config.derp.is_none());
-    assert_eq!(config.gateway.relays[0].0, 0);
+    for wrong in ["0=https://relay.example", "x=https://relay.example"] {
+        assert!(matches!(read(&["gateway", "--derp", wrong]), Err(OptionsError::Arguments(_))), "{wrong}");
+    }
+    assert_eq!(config.gateway.relays[0].0, RelayRegion::Any);
 }
 
 #[test]
@@ -64,21 +72,6 @@ fn the_file_has_only_settings() {
     assert!(error("reuse-port = \"yes\"").contains("true or false"));
     assert!(error("listen = \"nowhere\"").contains("nowhere"));
     assert!(error("listen = ").contains("TOML"));
-}
-
-#[test]
-fn the_key_is_made_once_and_for_its_owner() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("key");
-    let first = read_key(&path).unwrap();
-    assert_eq!(read_key(&path).unwrap().as_bytes(), first.as_bytes());
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    }
-    fs::write(&path, "something else").unwrap();
-    assert!(matches!(read_key(&path), Err(OptionsError::Key { .. })));
 }
 
 #[test]
@@ -124,4 +117,66 @@ fn the_control_servers_key_and_the_names_of_a_proxy_are_read() {
         let given = ["gateway", "--control", "http://c", wrong[0], wrong[1]];
         assert!(matches!(read(&given), Err(OptionsError::Arguments(_))), "{wrong:?}");
     }
+}
+
+/// Every setting of before each part owned its own: the name, what stands for its value, and its heading.
+const COMMON: &[(&str, &str, &str)] = &[
+    ("config", "FILE", "General"),
+    ("log-level", "LOG_LEVEL", "General"),
+    ("log-format", "LOG_FORMAT", "General"),
+    ("ready-file", "FILE", "General"),
+    ("listen", "ADDRESS:PORT", "Listening"),
+    ("tls-cert", "FILE", "Listening"),
+    ("tls-key", "FILE", "Listening"),
+    ("allow-plain-http", "", "Listening"),
+    ("public-host", "HOST", "Listening"),
+    ("reuse-port", "", "Listening"),
+    ("metrics-listen", "ADDRESS:PORT", "Listening"),
+    ("max-connections", "COUNT", "Limits"),
+    ("accept-rate", "COUNT", "Limits"),
+    ("drain", "SECONDS", "Limits"),
+    ("control", "URL", "Gateway"),
+    ("control-key", "KEY", "Gateway"),
+    ("derp-upstream", "[REGION=]URL", "Gateway"),
+    ("allow-origin", "ORIGIN", "Gateway"),
+    ("upstream-ca", "FILE", "Gateway"),
+    ("www", "DIRECTORY", "Page"),
+    ("page-config", "FILE", "Page"),
+    ("connect-src", "SOURCE", "Page"),
+    ("frame-ancestors", "SOURCE", "Page"),
+];
+
+/// The same for `dayfly-relay derp` alone.
+const RELAY: &[(&str, &str, &str)] = &[
+    ("key-file", "FILE", "Relay"),
+    ("stun-listen", "ADDRESS:PORT", "Relay"),
+    ("verify-client-url", "URL", "Relay"),
+    ("verify-client-url-fail-open", "", "Relay"),
+    ("client-rate", "BYTES", "Relay"),
+    ("client-burst", "BYTES", "Relay"),
+];
+
+#[test]
+fn each_command_has_the_recorded_settings_in_all_three_places() {
+    let command = command();
+    for (name, recorded) in [("derp", [COMMON, RELAY].concat()), ("gateway", COMMON.to_vec())] {
+        let command = command.find_subcommand(name).unwrap();
+        let found = command.get_arguments().filter(|argument| argument.get_id() != "help").map(|argument| {
+            let long = argument.get_long().unwrap();
+            let variable = argument.get_env().unwrap().to_str().unwrap();
+            assert_eq!(variable, format!("DAYFLY_{}", long.to_uppercase().replace('-', "_")));
+            assert!(argument.get_help().is_some(), "{long} is not explained");
+            let takes_value = argument.get_action().takes_values();
+            let value = argument.get_value_names().filter(|_| takes_value).map_or("", |names| &names[0]);
+            (long, value, argument.get_help_heading().unwrap())
+        });
+        let mut found: Vec<_> = found.collect();
+        let mut recorded = recorded;
+        found.sort_unstable();
+        recorded.sort_unstable();
+        assert_eq!(found, recorded, "{name}");
+    }
+    let alias = command.find_subcommand("gateway").unwrap();
+    let alias = alias.get_arguments().find(|argument| argument.get_long() == Some("derp-upstream")).unwrap();
+    assert_eq!(alias.get_all_aliases().unwrap(), ["derp"]);
 }
