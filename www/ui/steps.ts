@@ -16,6 +16,7 @@ export class StepList {
   private readonly steps: readonly StepText[];
   private readonly rows = new Map<string, { row: HTMLElement; time: HTMLElement; began?: number }>();
   private current = -1;
+  private ticking = 0;
 
   constructor(steps: readonly StepText[], label: string) {
     this.steps = steps;
@@ -45,6 +46,18 @@ export class StepList {
     entry.began = performance.now();
     entry.row.dataset.progress = "running";
     entry.row.setAttribute("aria-current", "step");
+    this.tick(entry.time, entry.began);
+  }
+
+  /** Show how long the running step has taken, once it takes seconds: a login may wait for a person or a directory. */
+  private tick(time: HTMLElement, began: number): void {
+    clearInterval(this.ticking);
+    this.ticking = window.setInterval(() => {
+      const took = performance.now() - began;
+      // A list that was taken off the screen, since what it shows has ended, counts no more.
+      if (took > 2000 && !this.element.isConnected) clearInterval(this.ticking);
+      else if (took > 2000) time.textContent = took < 10_000 ? `${Math.floor(took / 1000)} s` : duration(took);
+    }, 1000);
   }
 
   /** Everything is done. */
@@ -54,6 +67,7 @@ export class StepList {
   }
 
   private finishUpTo(index: number): void {
+    clearInterval(this.ticking);
     const now = performance.now();
     for (const { id } of this.steps.slice(0, index)) {
       const entry = this.rows.get(id);

@@ -91,10 +91,10 @@ export function promptsOf(session: Session, banner: (text: string) => void): Pro
   const wanted = () => session.state === "connecting";
   return {
     banner: (text) => wanted() && banner(text),
-    hostKey: async (key) => wanted() && (await askHostKey(key, signal)),
-    password: async (prompt) => (wanted() ? askPassword(prompt, signal) : null),
+    hostKey: async (key) => wanted() && (await askHostKey(key, session, signal)),
+    password: async (prompt) => (wanted() ? askPassword(prompt, session, signal) : null),
     keyboardInteractive: async (name, instructions, prompts) =>
-      wanted() ? askInteractive(name, instructions, prompts, signal) : null,
-    privateKey: async () => (wanted() ? askPrivateKey(signal) : null),
+      wanted() ? askInteractive(name, instructions, prompts, session, signal) : null,
+    privateKey: async () => (wanted() ? askPrivateKey(session, signal) : null),
   };
 }

@@ -6,12 +6,27 @@ import { linked } from "../../ui/links.ts";
 import { plain, plainLines } from "../../ui/text.ts";
 import type { HostKey, InteractivePrompt, PrivateKey } from "../api.ts";
 
+/** A login at a machine: whoever is asked something sees for which one. */
+export interface Login {
+  user: string;
+  host: string;
+}
+
+/** Longest question of a server that is shown; the engine cuts there too. */
+const LONGEST_QUESTION = 2048;
+
+/** The line that says for which login something is asked. */
+function asker({ user, host }: Login): HTMLElement {
+  return h("p", { class: "hint asker" }, "To log in as ", h("b", {}, `${plain(user, 63)}@${plain(host, 80)}`));
+}
+
 /** A host key that nobody has vouched for. */
-export async function askHostKey(key: HostKey, signal: AbortSignal): Promise<boolean> {
+export async function askHostKey(key: HostKey, login: Login, signal: AbortSignal): Promise<boolean> {
   const answer = await ask({
     id: "host-key",
     title: `Is this ${plain(key.host, 80)}?`,
     body: [
+      asker(login),
       h("p", {}, "Nobody vouches for this machine's host key. Compare it with what the machine itself says:"),
       h("pre", { class: "key" }, `${plain(key.algorithm, 40)}\n${plain(key.fingerprint, 120)}`),
       h("p", { class: "hint" }, "There: ", h("code", {}, "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub")),
@@ -25,12 +40,12 @@ export async function askHostKey(key: HostKey, signal: AbortSignal): Promise<boo
 }
 
 /** A password. */
-export function askPassword(prompt: string, signal: AbortSignal): Promise<string | null> {
+export function askPassword(prompt: string, login: Login, signal: AbortSignal): Promise<string | null> {
   const field = h("input", { type: "password", id: "answer-0", autocomplete: "current-password", required: true });
   return ask({
     id: "password",
     title: "Password",
-    body: [h("div", { class: "field" }, h("label", { htmlFor: field.id }, plain(prompt, 200)), field)],
+    body: [asker(login), h("div", { class: "field" }, h("label", { htmlFor: field.id }, plain(prompt, 200)), field)],
     yes: "Log in",
     answer: () => field.value,
     signal,
@@ -42,6 +57,7 @@ export function askInteractive(
   name: string,
   instructions: string,
   prompts: InteractivePrompt[],
+  login: Login,
   signal: AbortSignal,
 ): Promise<string[] | null> {
   // A round without questions only says something, or nothing at all.
@@ -53,15 +69,18 @@ export function askInteractive(
       autocomplete: "off",
       spellcheck: false,
     });
+    // In the server's words: several lines, where it is a menu, and addresses that can be opened.
+    const words = linked(plainLines(prompt.prompt, LONGEST_QUESTION));
     return {
       input,
-      element: h("div", { class: "field" }, h("label", { htmlFor: input.id }, plain(prompt.prompt, 200)), input),
+      element: h("div", { class: "field" }, h("label", { htmlFor: input.id, class: "server-text" }, ...words), input),
     };
   });
   return ask({
     id: "keyboard-interactive",
     title: plain(name, 100) || "The server asks",
     body: [
+      asker(login),
       instructions.trim() ? h("p", { class: "server-text" }, ...linked(plainLines(instructions, 2000))) : null,
       ...fields.map(({ element }) => element),
     ],
@@ -72,7 +91,7 @@ export function askInteractive(
 }
 
 /** A private key from a file or from the clipboard; it stays in memory. */
-export function askPrivateKey(signal: AbortSignal): Promise<PrivateKey | null> {
+export function askPrivateKey(login: Login, signal: AbortSignal): Promise<PrivateKey | null> {
   const text = h("textarea", {
     id: "answer-key",
     rows: 6,
@@ -97,6 +116,7 @@ export function askPrivateKey(signal: AbortSignal): Promise<PrivateKey | null> {
     id: "private-key",
     title: "Log in with a private key",
     body: [
+      asker(login),
       h("p", {}, "The key stays in this page's memory, and only signs. It is gone when the page closes."),
       h("div", { class: "field" }, h("label", { htmlFor: file.id }, "From a file"), file),
       h("div", { class: "field" }, h("label", { htmlFor: text.id }, "Or its text"), text),

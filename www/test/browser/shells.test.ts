@@ -89,6 +89,22 @@ test("a question closes with the connection that asks it", async () => {
   await browser.until("no dialog", () => browser.run("return document.querySelector('dialog') === null"));
 });
 
+test("a question says who asks, and keeps its lines and its addresses", async () => {
+  await shell("web-1");
+  await another("workshop");
+  const asked = (within: string) =>
+    browser.run(`return document.querySelector("dialog ${within}").textContent`) as Promise<string>;
+  await browser.find("dialog[data-question=host-key]");
+  assert.match(await asked(".asker"), /@workshop$/);
+  await browser.click("dialog[data-question=host-key] [data-answer=yes]");
+  await browser.find("dialog[data-question=keyboard-interactive]");
+  assert.match(await asked(".asker"), /@workshop$/);
+  const menu = await asked("label[for=answer-1]");
+  assert.equal(menu.split("\n").length, 8);
+  assert.match(menu, /without spaces:$/);
+  assert.equal(await asked("label[for=answer-1] a"), "https://duo.example.com/devices/enroll?account=workshop");
+});
+
 test("a module that stops ends everything, and the page says so", async () => {
   await shell("web-1");
   await browser.run("mock.panic()");

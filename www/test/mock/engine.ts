@@ -203,7 +203,7 @@ class MockTailnet implements Tailnet {
       if (step === "auth" && options.host === "workshop") {
         const answers = await options.prompts.keyboardInteractive("Verification", "Say who you are.", [
           { prompt: "Password:", echo: false },
-          { prompt: "Code:", echo: true },
+          { prompt: MENU, echo: true },
         ]);
         if (!answers)
           throw {
@@ -234,6 +234,16 @@ class MockTailnet implements Tailnet {
     document.documentElement.dataset.closed = "now";
   }
 }
+
+/** A question as Duo asks it. */
+const MENU = `Duo two-factor login
+
+ 1. Duo Push to +XX XX XXXX 1234
+ 2. Phone call to +XX XX XXXX 1234
+ 3. SMS passcodes to +XX XX XXXX 1234
+ 4. Another device: https://duo.example.com/devices/enroll?account=workshop
+
+Passcode or option (1-4), or what the app on your new device shows you, without spaces:`;
 
 /** The most that may be on its way to the terminal. */
 const HIGH_WATER = 128 * 1024;
