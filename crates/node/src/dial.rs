@@ -19,7 +19,7 @@ pub enum DialError {
     Unreachable {
         /// The address that was dialled.
         url: String,
-        /// As much of the reason as the edge is told.
+        /// As much of the reason as the edge can see.
         reason: String,
     },
     /// Something answered, but not with what was asked for.

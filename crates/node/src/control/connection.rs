@@ -105,7 +105,7 @@ impl Connection {
 }
 
 impl Probe {
-    /// Pings the server: after a change of networks, nothing else tells a dead connection from a quiet one.
+    /// Pings the server: after a change of networks, nothing else distinguishes a dead connection from a quiet one.
     pub(super) async fn ping(&mut self) -> Result<(), ControlError> {
         let late = |_| ControlError::TimedOut { step: "its connection was tried", limit: PING_LIMIT };
         let pong = timeout(PING_LIMIT, self.0.ping(Ping::opaque())).await.map_err(late)?;
@@ -168,7 +168,7 @@ impl Answer {
         let Some(piece) = self.body.data().await.transpose()? else {
             return Ok(None);
         };
-        // Fails only when the connection is gone, which the next piece tells.
+        // Fails only when the connection is lost, which the next piece says.
         let _ = self.body.flow_control().release_capacity(piece.len());
         Ok(Some(piece))
     }

@@ -298,7 +298,7 @@ impl Session {
                     let described = message.node.is_some();
                     let expired = message.node.as_ref().is_some_and(|node| node.expired);
                     backoff.reset();
-                    // The reader is gone only when the session is about to end.
+                    // The reader is dropped only when the session is about to end.
                     let _ = events.send(ControlEvent::Map { message: Box::new(message), first }).await;
                     first = false;
                     if expired {
@@ -318,7 +318,7 @@ impl Session {
     }
 
     async fn emit(&self, event: ControlEvent) {
-        // The reader is gone only when the session is about to end.
+        // The reader is dropped only when the session is about to end.
         let _ = self.events.send(event).await;
     }
 }

@@ -16,7 +16,7 @@ impl NetMap {
     /// Takes in a message of the map stream.
     ///
     /// `first` says that it is the first with content of its stream: peers and packet filters that it does not
-    /// name are gone, whatever was known from a stream before. `now` is the wall clock.
+    /// name are removed, whatever was known from a stream before. `now` is the wall clock.
     pub fn apply(&mut self, mut message: MapResponse, first: bool, now: Timestamp) {
         if let Some(time) = message.control_time.filter(|time| !time.is_zero()) {
             self.clock_offset = time.unix().saturating_sub(now.unix());
@@ -64,8 +64,8 @@ impl NetMap {
             // A full list makes the message's other words about peers void.
             let kept = if message.peers.is_empty() { &message.peers_changed } else { &message.peers };
             let kept: SortedSet<i64> = kept.iter().map(|node| node.id).collect();
-            let gone: Vec<i64> = self.peers.keys().filter(|id| !kept.contains(id)).copied().collect();
-            for id in gone {
+            let removed: Vec<i64> = self.peers.keys().filter(|id| !kept.contains(id)).copied().collect();
+            for id in removed {
                 self.remove_peer(id);
             }
         }
@@ -100,7 +100,7 @@ impl NetMap {
         if node.id == 0 {
             return;
         }
-        // A key belongs to one node: whoever had it under another number is gone.
+        // A key belongs to one node: whoever had it under another number is removed.
         if let Some(&other) = self.by_key.get(&node.key)
             && other != node.id
         {

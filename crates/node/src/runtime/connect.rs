@@ -1,7 +1,7 @@
 //! From a name to an open TCP connection.
 
 use std::future::poll_fn;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,12 +81,15 @@ pub(super) async fn connect(
     let clock = core.clock();
     let mut changes = core.progress.subscribe();
     // All steps are begun at once: what TCP sends waits for WireGuard, and that for the relay.
-    let handle = core.with(|tunnel, now| {
+    let opened = core.with(|tunnel, now| {
         tunnel.connect_peer(&target.key, now);
-        tunnel.connect_tcp(target.address, port, now)
+        let handle = tunnel.connect_tcp(target.address, port, now)?;
+        Some((handle, tunnel.local_addr(handle)?))
     });
+    let (handle, local_addr) = opened.ok_or(TcpError::Ended)?;
+    let ends = [local_addr, SocketAddr::new(target.address, port)];
     let remote = Remote { address: target.address, key: target.key };
-    let stream = TcpStream::new(Arc::clone(core), handle.ok_or(TcpError::Ended)?, remote);
+    let stream = TcpStream::new(Arc::clone(core), handle, ends, remote);
     let start = clock.now();
     let mut progress = Waiting { step: ConnectStep::Relay, since: start };
     tell(ConnectStep::Relay);

@@ -4,6 +4,7 @@ mod connect;
 mod driver;
 mod error;
 mod event;
+mod listener;
 mod node_core;
 mod options;
 mod pump;
@@ -23,11 +24,13 @@ use tokio::sync::watch;
 use crate::Dialer;
 use crate::control::{Control, ControlConfig, ControlError};
 use crate::netmap::NetMap;
+use crate::tunnel::netstack::ListenError;
 use driver::Driver;
 use node_core::NodeCore;
 
 pub use error::TcpError;
 pub use event::{NodeEvent, NodeEvents, RelayState};
+pub use listener::Listener;
 pub use options::NodeOptions;
 pub use state::{ControlState, NodeError, NodeState};
 pub use status::{NodeStatus, PeerStatus, RelayStatus};
@@ -133,6 +136,15 @@ impl Node {
         progress: impl FnMut(ConnectStep),
     ) -> Result<TcpStream, TcpError> {
         connect::connect(&self.inner.core, host, port, progress).await
+    }
+
+    /// Listens on a TCP port, for as long as the listener is held: peers may connect to it, as far as the packet filter
+    /// admits them. Other ports refuse them.
+    ///
+    /// # Errors
+    /// When the port is 0 or has a listener already, or the node has ended.
+    pub fn listen(&self, port: u16) -> Result<Listener, ListenError> {
+        Listener::open(&self.inner.core, port)
     }
 
     /// Connects to the relay of `host` and begins WireGuard, so that [`Node::connect`] takes less time soon after. Does

@@ -1,7 +1,7 @@
 //! An open TCP connection.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -36,12 +36,33 @@ impl Remote {
 pub struct TcpStream {
     core: Arc<NodeCore>,
     handle: SocketHandle,
+    local_addr: SocketAddr,
+    peer_addr: SocketAddr,
     remote: Remote,
 }
 
 impl TcpStream {
-    pub(super) fn new(core: Arc<NodeCore>, handle: SocketHandle, remote: Remote) -> Self {
-        Self { core, handle, remote }
+    /// Takes over a socket. `ends` are this node's and the peer's.
+    pub(super) fn new(
+        core: Arc<NodeCore>,
+        handle: SocketHandle,
+        ends: [SocketAddr; 2],
+        remote: Remote,
+    ) -> Self {
+        let [local_addr, peer_addr] = ends;
+        Self { core, handle, local_addr, peer_addr, remote }
+    }
+
+    /// Returns this node's address and port.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Returns the peer's address and port.
+    #[must_use]
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.peer_addr
     }
 
     /// The other end.

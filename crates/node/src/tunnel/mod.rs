@@ -317,17 +317,20 @@ impl Tunnel {
         Some(handle)
     }
 
+    /// Returns this node's end of a TCP connection.
+    pub(crate) fn local_addr(&self, handle: SocketHandle) -> Option<SocketAddr> {
+        self.stack.local_addr(handle)
+    }
+
     /// Listens on `port` of each of this node's addresses. What peers may connect to it is up to the packet filter.
     ///
     /// # Errors
     /// When the port is listened on already, or there are too many listeners.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the node's listener is built on it"))]
     pub(crate) fn listen(&mut self, port: u16) -> Result<ListenerId, ListenError> {
         self.stack.listen(port)
     }
 
     /// Takes the next connection that a peer has opened to a listener. One that is not taken in half a minute is reset.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the node's listener is built on it"))]
     pub(crate) fn poll_accept(
         &mut self,
         listener: ListenerId,
@@ -337,7 +340,6 @@ impl Tunnel {
     }
 
     /// Ends a listener. Connections that were not accepted are reset.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the node's listener is built on it"))]
     pub(crate) fn stop_listening(&mut self, listener: ListenerId, now: Moment) {
         self.stack.stop_listening(listener, now);
         self.transmit(now);

@@ -60,7 +60,7 @@ async fn a_login_under_way_survives_its_connection() {
     assert!(matches!(bench.event().await, ControlEvent::Registered(_)));
 }
 
-/// Each connection may be dead without a sign of it: no one is waited on for ever, and nobody is told of the next.
+/// Each connection may be dead without a sign of it: no one is waited on for ever, and nobody hears of the next.
 #[tokio::test(start_paused = true)]
 async fn a_person_may_take_long_while_connections_die_unnoticed() {
     let mut bench = start(|config, _| config.auth_key = None);

@@ -371,12 +371,12 @@ async fn changes_of_the_node_are_told_beside_the_stream() {
     bench.control.update_hostinfo(|hostinfo| hostinfo.os = "js".to_owned());
     let update = bench.update().await;
     assert_eq!(update.body["Hostinfo"]["NetInfo"]["PreferredDERP"], 7);
-    assert_eq!(update.body["Hostinfo"]["OS"], "js", "changes made together are told together");
+    assert_eq!(update.body["Hostinfo"]["OS"], "js", "changes made together are sent together");
     update.answer(200, "");
     bench.control.set_home_region(7);
     map.send(&MapResponse { domain: "x".to_owned(), ..MapResponse::default() });
     assert!(matches!(bench.event().await, ControlEvent::Map { first: false, .. }));
-    assert!(bench.requests.try_recv().is_err(), "what has not changed is not told");
+    assert!(bench.requests.try_recv().is_err(), "what has not changed is not sent");
 }
 
 #[tokio::test(start_paused = true)]

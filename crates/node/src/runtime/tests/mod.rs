@@ -1,11 +1,12 @@
 //! Whole nodes with a control server and relays in memory, on a clock that stands still while anything can still
 //! happen.
 
+mod blocking;
 mod events;
+mod listening;
 mod relays;
 
 use std::collections::{HashMap, HashSet};
-use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,7 +26,6 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::control::tests::server::{Incoming, Map, Server};
-use crate::tunnel::netstack::ListenerId;
 use crate::{DerpAddress, DialError, NodeKeys};
 
 const PORT: u16 = 22;
@@ -41,6 +41,8 @@ struct Region {
     /// It takes in nothing more, and hangs up on nobody.
     stuck: bool,
     dials: usize,
+    /// Stands before what is written to it.
+    gate: Option<Arc<blocking::Gate>>,
 }
 
 impl Relays {
@@ -144,9 +146,13 @@ impl Dialer for TestDialer {
                     return Err(DialError::Unreachable { url, reason });
                 }
             }
-            let (node, relay) = tokio::io::duplex(16 << 10);
+            let (stream, relay) = tokio::io::duplex(16 << 10);
+            let gate = relays.0.lock().unwrap().get(&region).and_then(|region| region.gate.clone());
             drop(tokio::spawn(relays.serve(region, relay)));
-            Ok(Box::new(node) as BoxByteStream)
+            Ok(match gate {
+                Some(gate) => Box::new(blocking::Gated { stream, gate }) as BoxByteStream,
+                None => Box::new(stream),
+            })
         })
     }
 }
@@ -242,16 +248,13 @@ impl Member {
         }
     }
 
-    fn listen(&self) -> ListenerId {
-        self.node.inner.core.with(|tunnel, _| tunnel.listen(PORT)).unwrap()
+    fn listen(&self) -> Listener {
+        self.node.listen(PORT).unwrap()
     }
 
-    async fn accept(&self, listener: ListenerId) -> TcpStream {
-        let core = &self.node.inner.core;
-        let next = poll_fn(|context| core.with(|tunnel, _| tunnel.poll_accept(listener, context)));
-        let accepted = next.await.unwrap();
-        let remote = Remote { address: accepted.remote.ip(), key: accepted.peer };
-        TcpStream::new(Arc::clone(core), accepted.handle, remote)
+    /// Accepts the one connection that a listener is for.
+    async fn accept(&self, mut listener: Listener) -> TcpStream {
+        listener.accept().await.expect("the node goes on").0
     }
 }
 

@@ -361,6 +361,12 @@ impl Netstack {
         self.connections.len()
     }
 
+    /// Returns this node's end of a connection.
+    pub(crate) fn local_addr(&self, handle: SocketHandle) -> Option<SocketAddr> {
+        let found = self.connections.iter().find(|connection| connection.handle == handle);
+        found.map(|connection| connection.local)
+    }
+
     fn connection(&mut self, handle: SocketHandle) -> Option<&mut Connection> {
         self.connections.iter_mut().find(|connection| connection.handle == handle)
     }
