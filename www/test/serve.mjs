@@ -18,6 +18,8 @@ const TYPES = {
   json: "application/json",
   wasm: "application/wasm",
 };
+/** The example page of the API, by where it is served. */
+const EMBEDDED = { "embed/": "index.html", "embed/embed.js": "embed.js" };
 /** A module of nothing: the mock's glue has it all. */
 const WASM = Buffer.from("0061736d01000000", "hex");
 
@@ -59,12 +61,19 @@ export async function serve({ config = null, port = 0 } = {}) {
         return void response.writeHead(status, { "content-type": type }).end(body);
       }
       if (name === "index.html") body = html;
-      else if (name === "mock.wasm") body = WASM;
+      else if (EMBEDDED[name]) body = await readFile(join(www, "examples/embed", EMBEDDED[name]));
+      else if (name === "embed/dayfly.js") body = await readFile(join(dir, "mock.js"));
+      else if (name === "mock.wasm" || name === "embed/dayfly.wasm") body = WASM;
       else if (name === "config.json" && state.config) body = JSON.stringify(state.config);
       else if (name === "icon.svg") body = await readFile(join(www, name));
       else body = await readFile(join(dir, name.replaceAll("/", "")));
       if (name === state.tampered) body = Buffer.concat([Buffer.from(body), Buffer.from(" ")]);
-      response.writeHead(200, { "content-type": TYPES[name.split(".").pop()] ?? "application/octet-stream" }).end(body);
+      response
+        .writeHead(200, {
+          "content-type":
+            TYPES[name.split(".").pop()] ?? (name.endsWith("/") ? TYPES.html : "application/octet-stream"),
+        })
+        .end(body);
     } catch {
       response.writeHead(404).end();
     }

@@ -1,9 +1,7 @@
 /** The page with the mock, and a browser in front of it; for each file of tests one of both. */
 
 import { after, before, beforeEach } from "node:test";
-// @ts-expect-error: plain JavaScript
 import { Browser } from "../browser.mjs";
-// @ts-expect-error: plain JavaScript
 import { serve } from "../serve.mjs";
 
 export const CONTROL = "https://control.example.com";
