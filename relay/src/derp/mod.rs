@@ -36,8 +36,8 @@ pub use self::config::{ClientRate, DerpConfig};
 use self::connection::Connection;
 pub(crate) use self::metrics::Metrics;
 use self::metrics::PeerGone;
-pub use self::options::KeyFileError;
 pub(crate) use self::options::DerpArgs;
+pub use self::options::KeyFileError;
 #[cfg(test)]
 pub(crate) use self::options::MIN_BURST;
 use self::registry::{Peer, Registry};

@@ -148,7 +148,8 @@ impl Gateway {
             Some(Some(_)) => return Err(GatewayError::Parameter("v")),
         };
         let request = Request::builder().method(Method::GET).header(header::ACCEPT, "application/json");
-        let answer = control.fetch(request, &format!("{KEY_PATH}{version}"), Bytes::new(), MAX_KEY_ANSWER).await;
+        let answer =
+            control.fetch(request, &format!("{KEY_PATH}{version}"), Bytes::new(), MAX_KEY_ANSWER).await;
         answer.map_err(|error| self.failed(GatewayError::Control(error)))
     }
 
