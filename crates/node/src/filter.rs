@@ -1,7 +1,7 @@
-//! The packet filter: what may come in from the tunnel (Tailscale `wgengine/filter`).
+//! The packet filter for what comes in from the tunnel (`wgengine/filter/filter.go`, `Filter.RunIn` (tailscale v1.102.5)).
 //!
 //! What this node sends is not filtered, and what answers it comes in. Connections that others open have to match
-//! one of the rules that the coordination server sends.
+//! one of the rules that the control server sends.
 
 use std::net::IpAddr;
 
@@ -48,14 +48,14 @@ enum Range {
     Between(IpAddr, IpAddr),
 }
 
-/// What is to become of a packet.
+/// Verdict on a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It is let in.
+    /// The packet is admitted.
     Accept,
-    /// It is dropped without a word.
+    /// The packet is dropped in silence.
     Drop,
-    /// It is dropped, and its sender is told by TSMP: somebody waits for an answer to it.
+    /// The packet is dropped, and reported to its sender by TSMP: somebody waits for an answer to it.
     Reject,
 }
 
@@ -74,7 +74,7 @@ impl Filter {
         Self { rules: rules.collect() }
     }
 
-    /// Judges a packet that came from the peer to which its source belongs. `is_own` tells this node's addresses, and
+    /// Judges a packet that came from the peer to which its source belongs. `is_own` knows this node's addresses, and
     /// `has_cap` the capabilities of that peer.
     pub(crate) fn check(
         &self,

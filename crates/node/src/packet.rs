@@ -1,4 +1,4 @@
-//! As much of IP packets as routing and filtering look at.
+//! IP packets, as far as routing and filtering look at them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -16,7 +16,7 @@ const IPV6_HEADER: usize = 40;
 const SYN: u8 = 0x02;
 const ACK: u8 = 0x10;
 
-/// A look at an IP packet.
+/// Header of an IP packet, as far as it is looked at, and its payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Packet<'a> {
     pub(crate) src: IpAddr,
@@ -25,7 +25,7 @@ pub(crate) struct Packet<'a> {
     pub(crate) protocol: u8,
     /// A fragment other than the first, which has no ports.
     pub(crate) later_fragment: bool,
-    /// What follows the IP header.
+    /// Bytes behind the IP header.
     pub(crate) payload: &'a [u8],
 }
 
@@ -79,12 +79,12 @@ impl<'a> Packet<'a> {
         Some((u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1])))
     }
 
-    /// Whether this is the first segment of a TCP connection: SYN without ACK.
+    /// Returns `true` for the first segment of a TCP connection: SYN without ACK (RFC 9293 section 3.5).
     pub(crate) fn opens_tcp(&self) -> bool {
         self.protocol == protocol::TCP && self.payload.get(13).is_none_or(|flags| flags & (SYN | ACK) == SYN)
     }
 
-    /// Whether this answers what was sent before: an echo reply or an error (RFC 792, RFC 4443).
+    /// Returns `true` for an answer to what was sent before: an echo reply or an error (RFC 792, RFC 4443).
     pub(crate) fn is_icmp_answer(&self) -> bool {
         let kind = self.payload.first().copied();
         match self.protocol {

@@ -2,6 +2,16 @@
 //!
 //! This is the one crate that asks which of the two it is built for. It holds no sockets: those differ in kind
 //! between the two and live at the edges, behind [`ByteStream`].
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use dayfly_platform::time::{Clock, Moment};
+//!
+//! let clock = Clock::start();
+//! let deadline = clock.now() + Duration::from_secs(5);
+//! assert!(clock.now() < deadline && deadline - Moment::START >= Duration::from_secs(5));
+//! ```
 
 use std::time::Duration;
 

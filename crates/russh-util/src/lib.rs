@@ -7,6 +7,16 @@
 //!
 //! It is not a general runtime: it has what `russh` 0.65 asks for and nothing else. When `russh-util` becomes
 //! monotonic in a browser, this crate and the workspace's `[patch.crates-io]` go.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use russh_util::time::Instant;
+//!
+//! // The published crate panics here in a browser.
+//! let later = Instant::now() + Duration::from_secs(60);
+//! assert_eq!(Instant::now().duration_since(later), Duration::ZERO);
+//! ```
 
 /// The clock.
 pub mod time {

@@ -18,10 +18,10 @@ const TAG: usize = 48;
 
 /// A handshake message taken apart at its MACs.
 struct Macs<'a> {
-    /// What the first MAC is of.
+    /// Bytes that the first MAC is of.
     body: &'a [u8],
     mac1: Mac,
-    /// What the second MAC is of: the body with its first MAC.
+    /// Bytes that the second MAC is of: the body with its first MAC.
     with_mac1: &'a [u8],
     mac2: Mac,
 }
@@ -34,7 +34,7 @@ impl<'a> Macs<'a> {
     }
 }
 
-/// What a node makes cookies with, and checks the MACs of messages to it by.
+/// Maker of a node's cookies, and checker of the MACs of messages to it (section 5.3).
 pub(crate) struct Checker {
     mac1_key: Key,
     cookie_key: Key,
@@ -47,12 +47,12 @@ impl Checker {
         Self { mac1_key: mac1_key(public), cookie_key: cookie_key(public), secret: None }
     }
 
-    /// Whether the sender of a handshake message knows our public key.
+    /// Returns `true` where the sender of a handshake message knows our public key (section 5.4.4).
     pub(crate) fn verify_mac1(&self, message: &[u8]) -> bool {
         Macs::of(message).is_some_and(|macs| verify(&self.mac1_key, macs.body, &macs.mac1))
     }
 
-    /// Whether the sender of a handshake message has the cookie that was given to `source`.
+    /// Returns `true` where the sender of a handshake message has the cookie of `source` (section 5.4.7).
     pub(crate) fn verify_mac2(
         &mut self,
         message: &[u8],
@@ -106,7 +106,7 @@ impl Checker {
     }
 }
 
-/// What is needed to write the MACs of messages to one peer.
+/// Writer of the MACs of handshake messages to one peer (section 5.4.4).
 pub(crate) struct Writer {
     mac1_key: Key,
     cookie_key: Key,

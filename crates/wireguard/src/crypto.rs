@@ -11,9 +11,9 @@ pub type Key = [u8; 32];
 /// MAC, or cookie, which is one.
 pub(crate) type Mac = [u8; 16];
 
-/// What is hashed with a public key to make the key of the first MAC.
+/// Label that is hashed with a public key to make the key of the first MAC (section 5.4.4).
 const MAC1_LABEL: &[u8; 8] = b"mac1----";
-/// What is hashed with a public key to make the key of cookie replies.
+/// Label that is hashed with a public key to make the key of cookie replies (section 5.4.7).
 const COOKIE_LABEL: &[u8; 8] = b"cookie--";
 
 fn labelled(label: &[u8; 8], public: &Key) -> Key {
@@ -37,7 +37,7 @@ pub(crate) fn mac(key: &[u8], data: &[u8]) -> Option<Mac> {
     Some(state.finalize_fixed().into())
 }
 
-/// Whether `expected` is the MAC, in a time that does not depend on where they differ.
+/// Returns `true` where `expected` is the MAC, in a time that does not depend on where they differ.
 pub(crate) fn verify(key: &[u8], data: &[u8], expected: &Mac) -> bool {
     mac(key, data).is_some_and(|computed| computed.ct_eq(expected).into())
 }

@@ -33,7 +33,7 @@ pub struct Device {
     public_key: Key,
     context: Context,
     peers: SortedMap<Key, Box<Peer>>,
-    /// When each peer's timers are due; only those peers that have any.
+    /// Moments at which peers' timers are due; only of peers that have any.
     deadlines: SortedMap<Key, Moment>,
     checker: Checker,
     load: Load,
@@ -46,7 +46,7 @@ impl fmt::Debug for Device {
 }
 
 impl Device {
-    /// A device without peers. `epoch` is the Unix time at which `now` is zero: a peer takes a handshake only if it is
+    /// Makes a device without peers. `epoch` is the Unix time at which `now` is zero: a peer takes a handshake only if it is
     /// of a later time than the last of the same key.
     #[must_use]
     pub fn new(private_key: Zeroizing<[u8; 32]>, epoch: Duration) -> Self {
@@ -66,7 +66,7 @@ impl Device {
         }
     }
 
-    /// The public key, by which peers know this node.
+    /// Returns the public key, by which peers know this node.
     #[must_use]
     pub fn public_key(&self) -> Key {
         self.public_key
@@ -80,7 +80,7 @@ impl Device {
         schedule(&mut self.deadlines, &key, peer);
     }
 
-    /// Removes a peer with its sessions and all that waits for it; tells whether it was there.
+    /// Removes a peer with its sessions and all that waits for it. Returns `true` where it was there.
     pub fn remove_peer(&mut self, peer: &Key) -> bool {
         let Some(mut removed) = self.peers.remove(peer) else { return false };
         removed.retire(&mut self.context);
@@ -89,7 +89,7 @@ impl Device {
         true
     }
 
-    /// Whether a peer was added.
+    /// Returns `true` for a peer that was added.
     #[must_use]
     pub fn has_peer(&self, peer: &Key) -> bool {
         self.peers.contains_key(peer)
@@ -144,7 +144,7 @@ impl Device {
     /// it is there, and knows this device's key.
     ///
     /// Until its first handshake is complete, initiations to it are repeated after
-    /// [`ANSWER_ROUND_TRIPS`](crate::constants::ANSWER_ROUND_TRIPS) of the shortest `round_trip` that was told, and not
+    /// [`ANSWER_ROUND_TRIPS`](crate::constants::ANSWER_ROUND_TRIPS) of the shortest `round_trip` so far, and not
     /// before [`ANSWER_RETRY`](crate::constants::ANSWER_RETRY); with each more, after as long as all since the first call.
     /// The one that is under way is never repeated later than it was going to be. After that handshake nothing changes.
     pub fn peer_answers(&mut self, peer: &Key, round_trip: Duration, now: Moment) {
@@ -230,8 +230,8 @@ impl Device {
         found.take_cookie(message, now).map(|()| Received::Nothing)
     }
 
-    /// Whether a handshake message is worth its computation: its first MAC is right, and its second, if many come. A
-    /// cookie is sent where that is all that is missing.
+    /// Admits a handshake message that is worth its computation: its first MAC is right, and its second, if many come. A
+    /// cookie is sent where that is all that is missing (section 5.3).
     fn admit(
         &mut self,
         source: &Key,
@@ -254,17 +254,17 @@ impl Device {
         Err(ReceiveError::UnderLoad)
     }
 
-    /// The next datagram to send: handshakes, cookies, keepalives, and packets that waited for a session.
+    /// Returns the next datagram to send: handshakes, cookies, keepalives, and packets that waited for a session.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.context.outbox.next_transmit()
     }
 
-    /// The next event.
+    /// Returns the next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.context.outbox.next_event()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called, if nothing else is before.
+    /// Returns the moment at which [`handle_timeout`](Self::handle_timeout) is to be called, if nothing else is before.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Moment> {
         self.deadlines.values().min().copied()
@@ -282,7 +282,7 @@ impl Device {
         }
     }
 
-    /// How a peer is doing; `None` for one that was not added.
+    /// Returns the status of a peer; `None` for one that was not added.
     #[must_use]
     pub fn status(&self, peer: &Key, now: Moment) -> Option<PeerStatus> {
         self.peers.get(peer).map(|peer| peer.status(now))

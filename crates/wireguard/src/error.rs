@@ -1,6 +1,6 @@
 //! Why a packet was not sealed, and why a datagram was dropped.
 
-/// Why a packet was not encrypted.
+/// Reason why a packet was not encrypted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SealError {
     /// No such peer was added.
@@ -14,7 +14,7 @@ pub enum SealError {
     Buffer,
 }
 
-/// Why a datagram was dropped. Anybody can cause most of these, so they are for counting, not for showing.
+/// Reason why a datagram was dropped. Anybody can cause most of these, so they are for counting, not for showing.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 pub enum ReceiveError {
     /// It is no WireGuard message, or of a length that its type cannot have.

@@ -15,7 +15,7 @@ use crate::{DATA_OFFSET, Device, Key, PeerConfig, ReceiveError, Received, sealed
 /// The sender, as the carrier names it.
 const SOURCE: Key = [3; 32];
 
-/// When everything happens.
+/// Moment at which everything happens.
 const NOW: Moment = Moment::from_start(Duration::from_secs(10));
 
 /// A counter: enough for keys and numbers that differ.
@@ -68,7 +68,7 @@ fn devices(now: Moment, rng: &mut Counter) -> (Device, Device, Vec<[u8; 4]>) {
     (device, peer, numbers)
 }
 
-/// A datagram of somebody who has none of the keys: whatever it is, it is not taken.
+/// Checks that a datagram of somebody who has none of the keys is not taken, whatever it is.
 ///
 /// It is tried as it is, and as a message to each handshake and session that there is, with the first MAC made right.
 ///
@@ -112,7 +112,7 @@ thread_local! {
     });
 }
 
-/// What a peer with a session sends: its content is taken where it is an IP packet or empty, the same datagram is not
+/// Checks what a peer with a session sends: its content is taken where it is an IP packet or empty, the same datagram is not
 /// taken again, and one that was damaged is not taken at all.
 ///
 /// The first two bytes tell where and how a datagram is damaged, the rest is the content.

@@ -12,7 +12,7 @@ use crate::tai64n::Tai64n;
 
 const PATTERN: &str = "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s";
 const PROLOGUE: &[u8] = b"WireGuard v1 zx2c4 Jason@zx2c4.com";
-/// Where in the pattern the pre-shared key is mixed in.
+/// Place in the pattern at which the pre-shared key is mixed in.
 const PSK_PLACE: u8 = 2;
 
 /// The keys of a session: what we seal with, and what we open with.
@@ -60,9 +60,9 @@ impl Initiator {
 /// An initiation that was received: authentic, and not yet answered.
 pub(crate) struct Responder {
     state: Box<HandshakeState>,
-    /// Who initiated.
+    /// Public key of the initiator.
     pub(crate) peer: Key,
-    /// When, by the peer's clock.
+    /// Stamp of the peer's clock (section 5.4.2).
     pub(crate) stamp: Tai64n,
     /// The peer's number for the session.
     pub(crate) remote: u32,

@@ -5,10 +5,10 @@ use rand_core::CryptoRng;
 
 use crate::crypto::Key;
 
-/// How often a number is drawn that is not in use. There are 2^32 and each peer uses four at most.
+/// Attempts to draw a number that is not in use. There are 2^32 and each peer uses four at most.
 const DRAWS: usize = 16;
 
-/// Whose handshake or session each of our numbers is.
+/// Peers by the number of the handshake or session with them.
 #[derive(Debug, Default)]
 pub(crate) struct Indices(SortedMap<u32, Key>);
 

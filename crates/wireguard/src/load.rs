@@ -12,14 +12,14 @@ use crate::crypto::Key;
 pub(crate) struct Load {
     window_ends: Moment,
     messages: u32,
-    /// Whether there was load in the window before.
+    /// There was load in the window before.
     before: bool,
-    /// How many messages were taken from each source under load, in this window.
+    /// Number of messages taken from each source under load, in this window.
     sources: SortedMap<Key, u32>,
 }
 
 impl Load {
-    /// Counts a message whose first MAC is right, and tells whether it came under load.
+    /// Counts a message whose first MAC is right. Returns `true` where it came under load.
     pub(crate) fn count(&mut self, now: Moment) -> bool {
         if now >= self.window_ends {
             let adjacent = now < self.window_ends + LOAD_WINDOW;
@@ -32,7 +32,7 @@ impl Load {
         self.before || self.messages > LOAD_THRESHOLD
     }
 
-    /// Whether one more message of a source, which showed its cookie under load, is taken.
+    /// Counts a message of a source that showed its cookie under load. Returns `true` where it is taken.
     pub(crate) fn admit(&mut self, source: &Key) -> bool {
         if self.sources.len() >= MAX_SOURCES && !self.sources.contains_key(source) {
             return false;

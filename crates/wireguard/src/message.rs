@@ -8,15 +8,15 @@ pub(crate) const INITIATION_LEN: usize = 148;
 pub(crate) const RESPONSE_LEN: usize = 92;
 /// Length of a cookie reply.
 pub(crate) const COOKIE_REPLY_LEN: usize = 64;
-/// Where the IP packet lies in a data message.
+/// Offset of the IP packet in a data message.
 pub const DATA_OFFSET: usize = 16;
 /// Length of an authentication tag.
 pub(crate) const TAG_LEN: usize = 16;
 /// Length of the two MACs together, with which both handshake messages end.
 pub(crate) const MACS_LEN: usize = 32;
-/// Where the noise message begins in an initiation: type and sender.
+/// Offset of the noise message in an initiation, behind type and sender.
 pub(crate) const INITIATION_NOISE: usize = 8;
-/// Where the noise message begins in a response: type, sender and receiver.
+/// Offset of the noise message in a response, behind type, sender and receiver.
 pub(crate) const RESPONSE_NOISE: usize = 12;
 
 const PADDING: usize = 16;
@@ -29,7 +29,7 @@ pub(crate) mod kind {
     pub(crate) const DATA: [u8; 4] = [4, 0, 0, 0];
 }
 
-/// Whether a datagram is a handshake initiation, by its type.
+/// Returns `true` for a handshake initiation, by the datagram's type.
 #[must_use]
 pub fn is_initiation(datagram: &[u8]) -> bool {
     datagram.starts_with(&kind::INITIATION)

@@ -14,10 +14,10 @@ pub struct Transmit {
     pub datagram: Vec<u8>,
 }
 
-/// What became of a peer.
+/// Change in the sessions with a peer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Event {
-    /// A handshake is complete: packets can be sealed. Each new session tells so, about every two minutes.
+    /// A handshake is complete: packets can be sealed. Reported for each new session, about every two minutes.
     Established {
         /// The peer.
         peer: Key,
@@ -59,7 +59,7 @@ impl Outbox {
         self.events.pop_front()
     }
 
-    /// Forgets what waits for a peer.
+    /// Drops what waits for a peer.
     pub(crate) fn forget(&mut self, peer: &Key) {
         self.transmits.retain(|transmit| transmit.peer != *peer);
         self.events.retain(|event| {

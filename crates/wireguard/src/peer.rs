@@ -24,14 +24,14 @@ use crate::sessions::{Sessions, Slot};
 use crate::tai64n::Tai64n;
 use crate::timers::Timers;
 
-/// Who a peer is.
+/// Configuration of a peer.
 #[derive(Clone)]
 pub struct PeerConfig {
     /// The peer's public key.
     pub public_key: Key,
-    /// A secret that both sides have besides, for what a quantum computer may do to the handshake.
+    /// Pre-shared key, against what a quantum computer may do to the handshake (section 5.2).
     pub preshared_key: Option<Zeroizing<[u8; 32]>>,
-    /// After how long without any message an empty one is sent; `None` for never.
+    /// Time without any message after which an empty one is sent; `None` for never.
     pub persistent_keepalive: Option<Duration>,
 }
 
@@ -44,14 +44,14 @@ impl fmt::Debug for PeerConfig {
     }
 }
 
-/// How a peer is doing.
+/// Status of a peer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PeerStatus {
-    /// Whether packets can be sealed now.
+    /// Packets can be sealed now.
     pub has_session: bool,
-    /// Whether an initiation was sent that has no answer yet.
+    /// An initiation was sent that has no answer yet.
     pub awaits_answer: bool,
-    /// When the last handshake was complete, on the clock of `now`.
+    /// Moment at which the last handshake was complete.
     pub last_handshake: Option<Moment>,
     /// Bytes of authentic datagrams that were received.
     pub bytes_received: u64,
@@ -63,18 +63,18 @@ pub struct PeerStatus {
 struct Initiation {
     handshake: Initiator,
     local: u32,
-    /// When the first of its initiations was sent.
+    /// Moment at which the first of its initiations was sent.
     began: Moment,
-    /// When to send the next.
+    /// Moment at which the next is to be sent.
     retry: Moment,
 }
 
-/// What was found out, by other ways than WireGuard, of a peer that was never met.
+/// Knowledge, by other ways than WireGuard, of a peer without any session so far.
 #[derive(Clone, Copy)]
 struct Answering {
     /// The shortest time in which it has answered.
     round_trip: Duration,
-    /// When its first answer came.
+    /// Moment at which its first answer came.
     since: Moment,
 }
 
@@ -83,9 +83,9 @@ pub(crate) struct Peer {
     preshared_key: Zeroizing<[u8; 32]>,
     sessions: Sessions,
     initiation: Option<Initiation>,
-    /// When our last initiation was sent.
+    /// Moment at which our last initiation was sent.
     initiated: Option<Moment>,
-    /// Until the first handshake is complete.
+    /// Answers by other ways than WireGuard, until the first handshake is complete.
     answering: Option<Answering>,
     /// The stamp of the newest of the peer's initiations, and when it came.
     answered: Option<(Tai64n, Moment)>,
@@ -138,7 +138,7 @@ impl Peer {
         }
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called.
+    /// Returns the moment at which [`handle_timeout`](Self::handle_timeout) is to be called.
     pub(crate) fn deadline(&self) -> Option<Moment> {
         let retry = self.initiation.as_ref().map(|initiation| initiation.retry);
         [self.sessions.expires(), retry, self.timers.deadline()].into_iter().flatten().min()
@@ -246,7 +246,7 @@ impl Peer {
         self.transmit(message.to_vec(), context);
     }
 
-    /// How long to wait for the answer to an initiation that is sent at `at`, in a handshake that began at `began`.
+    /// Returns the time to wait for the answer to an initiation that is sent at `at`, in a handshake that began at `began`.
     fn patience(&self, began: Moment, at: Moment) -> Duration {
         let (since, least) = match (self.last_handshake, self.answering) {
             (Some(_), _) => return REKEY_TIMEOUT,

@@ -2,24 +2,24 @@
 
 use crate::crypto::Key;
 
-/// What a received datagram was.
+/// Content of a received datagram.
 #[derive(Debug, Eq, PartialEq)]
 pub enum Received<'a> {
     /// An IP packet, in the buffer that was handed in, as long as its header says. It is never empty.
     Packet {
-        /// Who proved to have sent it. Whether the peer may use the packet's source address is the caller's to check.
+        /// Peer that proved to have sent it. The caller checks that it may use the packet's source address.
         peer: Key,
         /// The packet.
         packet: &'a mut [u8],
     },
-    /// An empty message, which tells that the session lives.
+    /// An empty message: the session lives.
     Keepalive {
-        /// Who sent it.
+        /// Peer that sent it.
         peer: Key,
     },
     /// A handshake message that moved a handshake on.
     Handshake {
-        /// Who sent it.
+        /// Peer that sent it.
         peer: Key,
     },
     /// A cookie, for our next handshake message.

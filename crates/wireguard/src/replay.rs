@@ -3,7 +3,7 @@
 const WORDS: usize = 64;
 const WORD_BITS: u64 = u64::BITS as u64;
 
-/// How far behind the newest counter one may be and still be taken. A word's worth less than the bits that there are:
+/// Distance behind the newest counter at which one is still taken. A word's worth less than the bits that there are:
 /// the word that the newest counter is in is shared with the oldest.
 pub(crate) const WINDOW: u64 = (WORDS as u64 - 1) * WORD_BITS;
 
@@ -24,7 +24,7 @@ impl ReplayWindow {
         Self { next: 0, seen: [0; WORDS] }
     }
 
-    /// Whether a counter is new, and not too old to tell.
+    /// Returns `true` for a counter that is new, and not too old to tell.
     pub(crate) fn is_new(&self, counter: u64) -> bool {
         if counter >= self.next {
             return true;

@@ -17,9 +17,9 @@ pub(crate) struct Session {
     pub(crate) local: u32,
     /// The number by which we name it to the peer.
     pub(crate) remote: u32,
-    /// When its handshake was complete for us.
+    /// Moment at which its handshake was complete for us.
     pub(crate) born: Moment,
-    /// Whether we began the handshake.
+    /// We began the handshake.
     pub(crate) initiator: bool,
     sealing: ChaCha20Poly1305,
     opening: ChaCha20Poly1305,
@@ -52,7 +52,7 @@ impl Session {
         now - self.born
     }
 
-    /// When the session is over.
+    /// Returns the moment at which the session is over (section 6.2).
     pub(crate) fn expires(&self) -> Moment {
         self.born + REJECT_AFTER_TIME
     }

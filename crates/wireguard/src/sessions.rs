@@ -5,7 +5,7 @@ use dayfly_moment::Moment;
 use crate::indices::Indices;
 use crate::session::Session;
 
-/// Which of a peer's sessions a message came in.
+/// Slot of a session among a peer's sessions (section 6.3).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Slot {
     Previous,
@@ -16,11 +16,11 @@ pub(crate) enum Slot {
 /// A peer's sessions. Each that leaves frees its number, and its keys are wiped.
 #[derive(Default)]
 pub(crate) struct Sessions {
-    /// What the peer may still send in.
+    /// Session that the peer may still send in.
     previous: Option<Box<Session>>,
-    /// What we send in.
+    /// Session that we send in.
     current: Option<Box<Session>>,
-    /// What we answered the handshake of, until the peer uses it and so proves to have our answer.
+    /// Session whose handshake we answered, until the peer uses it and so proves to have our answer.
     next: Option<Box<Session>>,
 }
 
@@ -81,7 +81,7 @@ impl Sessions {
             .find(|(_, session)| session.local == local)
     }
 
-    /// When the first of the sessions is over.
+    /// Returns the moment at which the first of the sessions is over.
     pub(crate) fn expires(&self) -> Option<Moment> {
         [&self.previous, &self.current, &self.next]
             .into_iter()

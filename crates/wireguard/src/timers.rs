@@ -7,11 +7,11 @@ use rand_core::CryptoRng;
 
 use crate::constants::{KEEPALIVE_TIMEOUT, MAX_JITTER, SILENCE_TIMEOUT};
 
-/// What is to be done when, as far as it follows from what was sent and received. When handshakes are repeated and
-/// sessions are over is kept with those.
+/// Deadlines that follow from what was sent and received (section 6.5). Those of handshakes and of sessions are kept with
+/// them.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
-    /// A handshake is to be begun.
+    /// Moment at which a handshake is to be begun.
     pub(crate) handshake: Option<Moment>,
     /// Data was received: an empty message is to be sent, unless something else is before.
     keepalive: Option<Moment>,
@@ -21,9 +21,9 @@ pub(crate) struct Timers {
     silence: Option<Moment>,
     /// An empty message is to be sent to keep what is between open.
     persistent: Option<Moment>,
-    /// How long after the last message that is.
+    /// Time between the last message and [`persistent`](Self::persistent).
     interval: Option<Duration>,
-    /// What is added to some waits.
+    /// Random time that is added to some waits (section 6.4).
     jitter: Duration,
 }
 
@@ -37,33 +37,33 @@ impl Timers {
         }
     }
 
-    /// Draws another jitter, and tells it.
+    /// Draws another jitter, and returns it.
     pub(crate) fn draw_jitter(&mut self, rng: &mut (impl CryptoRng + ?Sized)) -> Duration {
         let most = MAX_JITTER.as_millis() as u64;
         self.jitter = Duration::from_millis(u64::from(rng.next_u32()) % (most + 1));
         self.jitter
     }
 
-    /// Any authentic message was sent.
+    /// Takes note that an authentic message was sent.
     pub(crate) fn sent(&mut self, now: Moment) {
         self.keepalive = None;
         self.keepalive_again = false;
         self.persist(now);
     }
 
-    /// A message with a packet was sent.
+    /// Takes note that a message with a packet was sent.
     pub(crate) fn sent_data(&mut self, now: Moment) {
         self.sent(now);
         self.silence.get_or_insert(now + SILENCE_TIMEOUT + self.jitter);
     }
 
-    /// Any authentic message was received.
+    /// Takes note that an authentic message was received.
     pub(crate) fn received(&mut self, now: Moment) {
         self.silence = None;
         self.persist(now);
     }
 
-    /// A message that is not empty was received.
+    /// Takes note that a message that is not empty was received.
     pub(crate) fn received_data(&mut self, now: Moment) {
         self.received(now);
         if self.keepalive.is_some() {
@@ -82,19 +82,19 @@ impl Timers {
         [self.handshake, self.keepalive, self.silence, self.persistent].into_iter().flatten().min()
     }
 
-    /// Whether a handshake is to be begun now. Tells so once.
+    /// Returns `true` where a handshake is to be begun now, once.
     pub(crate) fn handshake_due(&mut self, now: Moment) -> bool {
         let wanted = due(&mut self.handshake, now);
         due(&mut self.silence, now) || wanted
     }
 
-    /// Whether an empty message is to be sent now, as there was nothing else to answer with. Tells so once; to be
-    /// called before that message is told to [`sent`](Self::sent).
+    /// Returns `true` where an empty message is to be sent now, as there was nothing else to answer with, once. To be
+    /// called before that message is reported to [`sent`](Self::sent).
     pub(crate) fn keepalive_due(&mut self, now: Moment) -> bool {
         due(&mut self.keepalive, now)
     }
 
-    /// Whether another empty message is due after the one that is about to be sent, and if so, when.
+    /// Returns the moment at which another empty message is due after the one that is about to be sent, if one is.
     pub(crate) fn keepalive_again(&mut self, now: Moment) -> Option<Moment> {
         core::mem::take(&mut self.keepalive_again).then(|| now + KEEPALIVE_TIMEOUT)
     }
@@ -104,7 +104,7 @@ impl Timers {
         self.keepalive = at;
     }
 
-    /// Whether an empty message is to be sent now, to keep what is between open.
+    /// Returns `true` where an empty message is to be sent now, to keep open what is between.
     pub(crate) fn persistent_due(&mut self, now: Moment) -> bool {
         let due = due(&mut self.persistent, now);
         if due {

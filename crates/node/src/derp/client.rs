@@ -14,30 +14,31 @@ use rand_core::CryptoRng;
 
 use super::error::{DerpError, RelayError};
 
-/// How long the greetings may take; derper gives up after as long.
+/// Time that the handshake may take; derper gives up after as long.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a server may be silent: twice its keep-alive interval (Tailscale `derp/derp_client.go`).
+/// Time for which a relay may be silent: twice its keep-alive interval (`derp/derp_client.go`, `Client.Recv`
+/// (tailscale v1.102.5)).
 const READ_TIMEOUT: Duration = Duration::from_secs(120);
-/// How long an answer to a probe may take. WireGuard begins a handshake after 15 s without an answer, with a third of a
+/// Time that an answer to a probe may take. WireGuard begins a handshake after 15 s without an answer, with a third of a
 /// second at random, and so a relay that is away is found out within 20 s.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(4);
 /// Longest text about its health that is taken from a relay, in bytes.
 const MAX_HEALTH: usize = 256;
-/// How many bytes may wait in [`Client::transmit`]. Packets beyond it are refused.
+/// Bytes that may wait in [`Client::transmit`]. Packets beyond it are refused.
 pub(crate) const TRANSMIT_CAP: usize = 1 << 20;
-/// Room above [`TRANSMIT_CAP`] for pongs, so that a server's Pings are answered while packets wait.
+/// Bytes above [`TRANSMIT_CAP`] for pongs, so that a relay's pings are answered while packets wait.
 const PONG_RESERVE: usize = 4 << 10;
 
-/// Why a packet was not queued. It is dropped then, as on any network.
+/// Reason why a packet was not queued. It is dropped then, as on any network.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum SendError {
-    /// The greetings are not complete.
+    /// The handshake is not complete.
     #[error("the relay connection is not ready")]
     NotReady,
     /// [`TRANSMIT_CAP`] bytes wait to be written already.
     #[error("too much waits to be written to the relay")]
     Full,
-    /// The relay told how much it takes, and this is more.
+    /// The relay has named a limit, and this is more.
     #[error("the relay takes no more than {bytes_per_second} bytes a second")]
     RateLimited {
         /// The relay's limit.
@@ -48,19 +49,19 @@ pub(crate) enum SendError {
     TooLong(#[from] PacketTooLong),
 }
 
-/// What [`Client::handle`] made of some bytes.
+/// Result of [`Client::handle`].
 #[derive(Debug)]
 pub(crate) struct Progress<'a> {
-    /// How many bytes from the front of the buffer are done with. With 0 and no event, more bytes are needed.
+    /// Bytes from the front of the buffer that are done with. With 0 and no event, more bytes are needed.
     pub consumed: usize,
-    /// What they told, if they are of interest outside.
+    /// Event that they amount to, if it is of interest outside.
     pub event: Option<Event<'a>>,
 }
 
-/// What a relay told.
+/// Event of a relay connection.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Event<'a> {
-    /// The greetings are complete: packets may be sent.
+    /// The handshake is complete: packets may be sent.
     Ready {
         /// The relay's key.
         server_key: NodePublic,
@@ -69,7 +70,7 @@ pub(crate) enum Event<'a> {
     },
     /// A peer's packet, in the buffer that was handed in.
     Packet {
-        /// Whom the packet is from, as the relay knows it.
+        /// Sender of the packet, as the relay knows it.
         src: NodePublic,
         /// The packet, to be decrypted where it lies.
         data: &'a mut [u8],
@@ -78,24 +79,24 @@ pub(crate) enum Event<'a> {
     PeerGone {
         /// The peer.
         peer: NodePublic,
-        /// Whether it left or was never here.
+        /// Reason: it left, or was never here.
         reason: PeerGoneReason,
     },
-    /// What is wrong with this connection, such as another one with the same key; empty when all is well again. At most
+    /// Problem with this connection, such as another one with the same key; empty when all is well again. At most
     /// 256 bytes of what the relay said.
     Health(String),
     /// The relay is about to restart.
     Restarting {
-        /// When to connect again.
+        /// Time after which to connect again.
         reconnect_in: Duration,
-        /// For how long to go on trying.
+        /// Time for which to go on trying.
         try_for: Duration,
     },
     /// The answer to [`Client::probe`].
     Pong([u8; 8]),
 }
 
-/// How far the greetings are.
+/// Progress of the handshake.
 #[derive(Debug)]
 enum State {
     AwaitServerKey,
@@ -112,9 +113,9 @@ enum State {
 pub(crate) struct Client {
     node_key: NodePrivate,
     state: State,
-    /// When the greetings have to be complete, or when the server has been silent too long.
+    /// Moment at which the handshake has to be complete, or the relay has been silent too long.
     deadline: Moment,
-    /// When a frame came the last time.
+    /// Moment at which the last frame came.
     heard: Moment,
     transmit: BytesMut,
     rate: Option<TokenBucket>,
@@ -133,19 +134,19 @@ impl Client {
         }
     }
 
-    /// Whether the greetings are complete.
+    /// Returns `true` once the handshake is complete.
     pub(crate) fn is_ready(&self) -> bool {
         matches!(self.state, State::Ready)
     }
 
-    /// When a frame came the last time, or the connection was opened.
+    /// Returns the moment at which the last frame came, or the connection was opened.
     pub(crate) fn heard(&self) -> Moment {
         self.heard
     }
 
     /// Takes the first frame off `data`, what was read and not yet consumed.
     ///
-    /// Frames that tell nothing of interest are consumed without an event; a server's Ping is answered.
+    /// Frames without anything of interest are consumed without an event; a relay's ping is answered.
     ///
     /// # Errors
     /// When the server does not speak DERP or broke its rules.
@@ -191,7 +192,7 @@ impl Client {
         Ok(Progress { consumed, event })
     }
 
-    /// Answers the server's greeting with ours.
+    /// Answers the relay's key with this node's side of the handshake.
     fn server_key(
         &mut self,
         kind: FrameType,
@@ -207,7 +208,7 @@ impl Client {
         Ok(())
     }
 
-    /// A frame after the greetings.
+    /// Takes a frame after the handshake.
     fn frame<'a>(&mut self, kind: FrameType, payload: &'a mut [u8]) -> Result<Option<Event<'a>>, DerpError> {
         if kind == FrameType::RECV_PACKET {
             // Taken apart here, for the codec hands out shared borrows only.
@@ -261,14 +262,14 @@ impl Client {
         Ok(derp::put_send_packet(&mut self.transmit, dst, data)?)
     }
 
-    /// Tells the relay whether it is this node's home. Does nothing before [`Event::Ready`].
+    /// Reports to the relay whether it is this node's home. Does nothing before [`Event::Ready`].
     pub(crate) fn note_preferred(&mut self, home: bool) {
         if self.is_ready() {
             derp::put_note_preferred(&mut self.transmit, home);
         }
     }
 
-    /// Asks the relay for a sign of life, which must come within 4 s: for when the connection may have died unnoticed,
+    /// Asks the relay for a keep-alive, which must come within 4 s: for when the connection may have died unnoticed,
     /// while a machine slept for instance. Does nothing before [`Event::Ready`].
     pub(crate) fn probe(&mut self, payload: [u8; 8], now: Moment) {
         if self.is_ready() {
@@ -277,17 +278,17 @@ impl Client {
         }
     }
 
-    /// The bytes that wait to be written; what was written is to be taken off the front.
+    /// Returns the bytes that wait to be written; what was written is to be taken off the front.
     pub(crate) fn transmit(&mut self) -> &mut BytesMut {
         &mut self.transmit
     }
 
-    /// How many bytes wait to be written.
+    /// Returns the number of bytes that wait to be written.
     pub(crate) fn waiting(&self) -> usize {
         self.transmit.len()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) has to be called.
+    /// Returns the moment at which [`handle_timeout`](Self::handle_timeout) has to be called.
     pub(crate) fn poll_timeout(&self) -> Option<Moment> {
         Some(self.deadline)
     }
@@ -304,24 +305,27 @@ impl Client {
     }
 }
 
-/// What a relay that limits its clients still takes from this one.
+/// Rate limit that a relay has set this client: whole bytes, of which a packet takes its own or none.
+///
+/// The relay's bucket (`relay/src/derp/rate.rs`) is another: it goes into debt and says how long to wait, counts fractions of
+/// connections too, and runs on tokio's clock.
 #[derive(Debug)]
 struct TokenBucket {
     bytes_per_second: u64,
     burst: u64,
-    /// What may be sent at [`Self::at`], in bytes.
+    /// Bytes that may be sent at [`Self::at`].
     tokens: u64,
     at: Moment,
 }
 
 impl TokenBucket {
-    /// The limit that a server told, if it told one. The bucket starts full.
+    /// Makes the bucket of the limit that a relay has named, if it named one. The bucket starts full.
     fn new(info: &ServerInfo, now: Moment) -> Option<Self> {
         let &ServerInfo { bytes_per_second, bytes_burst: burst, .. } = info;
         (bytes_per_second > 0).then_some(Self { bytes_per_second, burst, tokens: burst, at: now })
     }
 
-    /// Takes `len` bytes, or tells that they are too many.
+    /// Takes `len` bytes. Returns `false` where they are too many.
     fn take(&mut self, len: usize, now: Moment) -> bool {
         const NANOS: u128 = 1_000_000_000;
         let rate = u128::from(self.bytes_per_second);

@@ -16,7 +16,7 @@ pub enum DerpError {
     /// The relay's side of the handshake was not sealed by the key that it named, or ours could not be made.
     #[error("the relay's greeting is wrong: {reason}")]
     Handshake {
-        /// What is wrong with it.
+        /// The fault that was found.
         reason: String,
     },
     /// Another frame came where the handshake should be.
@@ -33,7 +33,7 @@ impl From<InfoError> for DerpError {
     }
 }
 
-/// Why a relay connection could not be made, or was lost.
+/// Reason why a relay connection could not be made, or was lost.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum RelayError {
     /// No connection could be opened.

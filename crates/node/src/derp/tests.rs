@@ -39,16 +39,16 @@ fn written(client: &mut Client) -> Vec<String> {
     frames
 }
 
-/// What a server that accepts `client` sends, after its greeting was answered.
+/// What a server that accepts `client` sends, after its key was answered.
 fn accept(client: &mut Client, server: &NodePrivate, info: &ServerInfo, now: Moment) -> Vec<u8> {
-    let mut greeting = Vec::new();
-    derp::put_server_key(&mut greeting, &server.public());
-    assert!(handle_all(client, &greeting, now).unwrap().is_empty());
+    let mut hello = Vec::new();
+    derp::put_server_key(&mut hello, &server.public());
+    assert!(handle_all(client, &hello, now).unwrap().is_empty());
     let sent = client.transmit().split();
     let Some(Decoded { frame: Frame::ClientInfo { key, sealed }, consumed }) =
         derp::decode(&sent, Receiver::Server).unwrap()
     else {
-        panic!("the client did not greet");
+        panic!("the client did not answer");
     };
     assert_eq!(consumed, sent.len());
     let shared = server.shared(&key);
@@ -72,7 +72,7 @@ fn ready() -> Client {
 }
 
 #[test]
-fn greetings_make_the_client_ready() {
+fn a_complete_handshake_makes_the_client_ready() {
     let mut client = ready();
     assert!(client.is_ready());
     client.note_preferred(true);
@@ -89,7 +89,7 @@ fn greetings_make_the_client_ready() {
 }
 
 #[test]
-fn nothing_is_sent_before_the_greetings_are_complete() {
+fn nothing_is_sent_before_the_handshake_is_complete() {
     let mut client = Client::new(NodePrivate::generate(&mut SystemRng), START);
     client.note_preferred(true);
     client.probe([0; 8], START);
@@ -148,7 +148,7 @@ fn a_server_that_cannot_prove_its_key_is_refused() {
 }
 
 #[test]
-fn packets_before_the_greetings_are_refused() {
+fn frames_before_the_handshake_are_refused() {
     let mut client = Client::new(NodePrivate::generate(&mut SystemRng), START);
     let mut bytes = Vec::new();
     derp::put_keep_alive(&mut bytes);
@@ -228,9 +228,9 @@ fn the_relays_rate_limit_is_obeyed() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_handled_without_panic(kind in 0..0x18u8, len in 0..90u8, mut body: Vec<u8>, greeted: bool) {
+    fn any_bytes_are_handled_without_panic(kind in 0..0x18u8, len in 0..90u8, mut body: Vec<u8>, is_ready: bool) {
         body.splice(0..0, [kind, 0, 0, 0, len]);
-        let mut client = if greeted { ready() } else { Client::new(NodePrivate::generate(&mut SystemRng), START) };
+        let mut client = if is_ready { ready() } else { Client::new(NodePrivate::generate(&mut SystemRng), START) };
         let _ = handle_all(&mut client, &body, START);
     }
 }

@@ -1,4 +1,4 @@
-//! When what comes in over TCP is acknowledged.
+//! Acknowledgements of what comes in over TCP, put off for a moment.
 //!
 //! Each acknowledgement is a message of its own for a relay and for every process on the way, as much work as a packet
 //! of data. So while packets follow each other one acknowledgement stands for many of them, and the first of a pause
@@ -10,14 +10,14 @@ use std::time::Duration;
 use dayfly_platform::time::Moment;
 
 /// Bytes of packets that may wait for their acknowledgement: half of the queue that `derper` keeps for a client (32
-/// packets, `derp/derp_server.go`), so that what a sender then sends in one go fits in there.
+/// packets: `derp/derpserver/derpserver.go`, `defaultPerClientSendQueueDepth` (tailscale v1.102.5)), so that what a sender then sends in one go fits in there.
 const MAX_UNACKNOWLEDGED: usize = 16 * super::netstack::MTU;
-/// How long it may wait (RFC 9293 section 3.8.6.3 allows 500 ms).
+/// Time that an acknowledgement may wait (RFC 9293 section 3.8.6.3 allows 500 ms).
 const DELAY: Duration = Duration::from_millis(5);
-/// When something comes in so long after that, nobody keeps the time: browsers let timers of hidden pages wait for a
+/// Lateness of a due acknowledgement that shows that nobody keeps the time: browsers let timers of hidden pages wait for a
 /// second and more, in which a sender takes its packets for lost.
 const LATE: Duration = Duration::from_millis(50);
-/// For how long nothing waits then.
+/// Time for which no acknowledgement waits once one was [`LATE`].
 const PROMPT: Duration = Duration::from_secs(60);
 
 /// Acknowledgements that are put off.
@@ -25,12 +25,12 @@ const PROMPT: Duration = Duration::from_secs(60);
 pub(super) struct Acks {
     bytes: usize,
     due: Option<Moment>,
-    /// Nothing waits before this time.
+    /// Moment before which nothing waits.
     prompt_until: Moment,
 }
 
 impl Acks {
-    /// A TCP packet of so many bytes has been taken in.
+    /// Takes note that a TCP packet of so many bytes has come in.
     pub(super) fn received(&mut self, bytes: usize, now: Moment) {
         if self.due.is_some_and(|due| now > due + LATE) {
             self.prompt_until = now + PROMPT;
@@ -39,17 +39,17 @@ impl Acks {
         self.due.get_or_insert(now + DELAY);
     }
 
-    /// Whether there are some that can wait longer.
+    /// Returns `true` while there are some and they can wait longer.
     pub(super) fn may_wait(&self, now: Moment) -> bool {
         now >= self.prompt_until && self.bytes <= MAX_UNACKNOWLEDGED && self.due.is_some_and(|due| now < due)
     }
 
-    /// Until when they wait, if there are any.
+    /// Returns the moment until which they wait, if there are any.
     pub(super) fn due(&self) -> Option<Moment> {
         self.due
     }
 
-    /// They have been sent.
+    /// Takes note that all have been sent.
     pub(super) fn sent(&mut self) {
         (self.bytes, self.due) = (0, None);
     }

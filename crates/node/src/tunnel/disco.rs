@@ -1,6 +1,6 @@
 //! Disco over relays: pings of peers are answered, and peers whose first handshake is unanswered are pinged.
 //!
-//! A peer that has not been told of this node drops its initiations in silence, and WireGuard has to wait before it repeats
+//! A peer that does not know this node yet drops its initiations in silence, and WireGuard has to wait before it repeats
 //! them. `tailscaled` answers pings over a relay as soon as it knows whose they are, and drops them before
 //! (`wgengine/magicsock/magicsock.go`, `Conn.handleDiscoMessage` and `Conn.handlePingLocked` (tailscale v1.102.5)). So a pong
 //! says that an initiation would be answered from now on, and how long that takes. Besides, relays report peers that are
@@ -169,7 +169,7 @@ impl Disco {
     }
 }
 
-/// What follows from a disco message.
+/// Consequence of a disco message.
 pub(super) enum Answer {
     /// It was a ping: this pong answers it.
     Pong(Vec<u8>),

@@ -64,7 +64,7 @@ impl std::fmt::Debug for Tunnel {
 }
 
 impl Tunnel {
-    /// A tunnel to nobody. `epoch` is the Unix time at which `now` is zero.
+    /// Makes a tunnel without peers. `epoch` is the Unix time at which `now` is zero.
     pub(crate) fn new(
         node_key: NodePrivate,
         disco: DiscoPrivate,
@@ -94,7 +94,7 @@ impl Tunnel {
         }
     }
 
-    /// Takes over what `map` says, at the server's time `control_time`.
+    /// Takes over what `map` says, at the control server's time `control_time`.
     pub(crate) fn update(&mut self, map: &NetMap, control_time: Timestamp, now: Moment) {
         if let Some(node) = map.self_node() {
             self.stack.set_addresses(node.addresses());
@@ -123,13 +123,13 @@ impl Tunnel {
         self.outbound.note(TunnelEvent::Progress);
     }
 
-    /// Ends the connections that have lost their peer, rather than let them wait for it.
+    /// Ends the TCP connections that have lost their peer, rather than let them wait for it.
     fn cut_off(&mut self) {
         let Self { stack, outbound, .. } = self;
         stack.cut_off(|address| outbound.peers.route(address));
     }
 
-    /// Goes on under another node key: all WireGuard sessions and relay connections begin anew.
+    /// Replaces the node key: all WireGuard sessions and relay connections begin anew.
     pub(crate) fn set_node_key(&mut self, key: NodePrivate) {
         self.outbound.wireguard = Device::new(Zeroizing::new(*key.as_bytes()), self.epoch);
         for peer in self.outbound.peers.keys() {
@@ -177,22 +177,22 @@ impl Tunnel {
         &self.outbound.relays
     }
 
-    /// The peers.
+    /// Returns the peers.
     pub(crate) fn peers(&self) -> &Peers {
         &self.outbound.peers
     }
 
-    /// The region over which a peer is sent to.
+    /// Returns the region over which a peer is sent to.
     pub(crate) fn region_of(&self, peer: &NodePublic) -> Option<u32> {
         self.outbound.region_of(peer)
     }
 
-    /// Whether [`Tunnel::poll_event`] has something.
+    /// Returns `true` while [`Tunnel::poll_event`] has something.
     pub(crate) fn has_events(&self) -> bool {
         !self.outbound.events.is_empty()
     }
 
-    /// What happened.
+    /// Returns the next event.
     pub(crate) fn poll_event(&mut self) -> Option<TunnelEvent> {
         self.outbound.events.pop_front()
     }
@@ -210,7 +210,7 @@ impl Tunnel {
         relays.probe(payload, now);
     }
 
-    /// A connection to a region's relay has been opened.
+    /// Begins DERP's handshake on a connection to a region's relay that has just been opened.
     pub(crate) fn relay_connected(&mut self, region: u32, now: Moment) {
         self.outbound.relays.connected(region, self.node_key.clone(), now);
     }
@@ -295,12 +295,12 @@ impl Tunnel {
         self.outbound.flush_wireguard(now);
     }
 
-    /// Whether packets for a peer can be encrypted now.
+    /// Returns `true` while packets for a peer can be encrypted.
     pub(crate) fn has_session(&self, peer: &NodePublic, now: Moment) -> bool {
         self.outbound.wireguard.status(peer.as_bytes(), now).is_some_and(|status| status.has_session)
     }
 
-    /// What WireGuard knows of a peer.
+    /// Returns WireGuard's status of a peer.
     pub(crate) fn wireguard_status(
         &self,
         peer: &NodePublic,
@@ -345,7 +345,7 @@ impl Tunnel {
         self.transmit(now);
     }
 
-    /// Whether a TCP connection is open.
+    /// Completes when a TCP connection is open, or has failed.
     pub(crate) fn poll_connected(
         &mut self,
         handle: SocketHandle,
@@ -364,7 +364,7 @@ impl Tunnel {
     ) -> Poll<Result<usize, TcpFault>> {
         let read = self.stack.poll_read(handle, context, out);
         if matches!(read, Poll::Ready(Ok(1..))) && self.acks.due().is_none() {
-            // There may be room again for which the other side waits. An acknowledgement that is to come tells it too.
+            // There may be room again for which the other side waits. An acknowledgement that is to come reports it too.
             self.transmit(now);
         }
         read
@@ -385,19 +385,19 @@ impl Tunnel {
         written
     }
 
-    /// Tells the other side of a TCP connection that no more comes.
+    /// Sends FIN on a TCP connection: no more comes from this side.
     pub(crate) fn finish(&mut self, handle: SocketHandle, now: Moment) {
         self.stack.finish(handle);
         self.transmit(now);
     }
 
-    /// Nobody holds a TCP connection any more.
+    /// Releases a TCP connection that nobody holds any more: it is closed, and reset after a while.
     pub(crate) fn release(&mut self, handle: SocketHandle, now: Moment) {
         self.stack.release(handle, now);
         self.transmit(now);
     }
 
-    /// Cuts all TCP connections.
+    /// Resets all TCP connections and ends all listeners, for good.
     pub(crate) fn abort(&mut self, now: Moment) {
         self.stack.abort(now);
         self.transmit(now);
@@ -410,7 +410,7 @@ impl Tunnel {
         self.outbound.flush_wireguard(now);
     }
 
-    /// When [`Tunnel::handle_timeout`] is to be called.
+    /// Returns the moment at which [`Tunnel::handle_timeout`] is to be called.
     pub(crate) fn poll_timeout(&mut self, now: Moment) -> Option<Moment> {
         let stack = match self.acks.due() {
             // While relays are busy the stack waits for them, not for a time.
@@ -425,7 +425,7 @@ impl Tunnel {
         stack.into_iter().chain(wireguard).chain(relays).chain(pings).chain(expiry).min()
     }
 
-    /// Does what is due.
+    /// Does what is due at `now`.
     pub(crate) fn handle_timeout(&mut self, now: Moment) {
         let expired = self.outbound.peers.expire(now);
         if !expired.is_empty() {

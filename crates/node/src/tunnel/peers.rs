@@ -17,25 +17,25 @@ use crate::netmap::{NetMap, Routes};
 pub(crate) struct Peers {
     by_key: HashMap<NodePublic, Peer>,
     routes: Routes,
-    /// When the next key expires.
+    /// Moment at which the next key expires.
     next_expiry: Option<Moment>,
 }
 
 /// One peer.
 pub(crate) struct Peer {
-    /// Its key of path discovery, from the map or from itself, whichever was told last; `None` where it has none.
+    /// Disco key of the peer, from the map or from itself, whichever came last; `None` where it has none.
     pub(crate) disco: Option<DiscoPublic>,
-    /// The same as the map says, which learns of it later than a peer that is talked to.
+    /// Disco key of the peer in the last map, which learns of a new one later than a peer that is talked to.
     mapped_disco: Option<DiscoPublic>,
-    /// What disco messages with it are sealed by; made when the first one comes.
+    /// Key that seals disco messages with it; made when the first one comes.
     shared: Option<SharedKey>,
-    /// Region at which it is to be found.
+    /// Home region of the peer.
     pub(crate) home: Option<u32>,
     /// Region at which it was heard last.
     heard: Option<u32>,
-    /// When a relay said that it is not there, if it was not heard since.
+    /// Moment at which a relay said that it is not there, if it was not heard since.
     pub(crate) gone: Option<Moment>,
-    /// When its key expires.
+    /// Moment at which its key expires.
     expires: Option<Moment>,
 }
 
@@ -45,12 +45,12 @@ impl fmt::Debug for Peer {
     }
 }
 
-/// What an update added and took away.
+/// Difference that an update made.
 #[derive(Debug, Default)]
 pub(crate) struct Difference {
     pub(crate) added: Vec<NodePublic>,
     pub(crate) removed: Vec<NodePublic>,
-    /// Peers with a new key of path discovery: they have started anew, and know nothing of sessions before.
+    /// Peers with a new disco key: they have started anew, and know nothing of sessions before.
     pub(crate) restarted: Vec<NodePublic>,
 }
 
@@ -74,7 +74,7 @@ impl Peers {
                 }
                 entry.disco = disco;
                 entry.shared = None;
-                // Whoever was gone was the one before.
+                // The one that was not there was the one before.
                 entry.gone = None;
             }
             if entry.home != peer.home_region() {
@@ -89,12 +89,12 @@ impl Peers {
         difference
     }
 
-    /// When [`Peers::expire`] is due.
+    /// Returns the moment at which [`Peers::expire`] is due.
     pub(crate) fn next_expiry(&self) -> Option<Moment> {
         self.next_expiry
     }
 
-    /// Removes the peers whose key has expired since the map came, and tells which they are.
+    /// Removes the peers whose key has expired since the map came, and returns their keys.
     pub(crate) fn expire(&mut self, now: Moment) -> Vec<NodePublic> {
         if self.next_expiry.is_none_or(|at| at > now) {
             return Vec::new();
@@ -121,7 +121,7 @@ impl Peers {
         self.by_key.keys()
     }
 
-    /// The peer that packets to `address` go to.
+    /// Returns the peer that packets to `address` go to.
     pub(crate) fn route(&self, address: IpAddr) -> Option<NodePublic> {
         self.routes.find(address)
     }
@@ -140,18 +140,18 @@ impl Peer {
         }
     }
 
-    /// The region to send to: its home, where it is always connected, or else where it was heard.
+    /// Returns the region to send to: its home, where it is always connected, or else where it was heard.
     pub(crate) fn region(&self) -> Option<u32> {
         self.home.or(self.heard)
     }
 
-    /// It was heard at this region.
+    /// Takes note that it was heard at this region.
     pub(crate) fn heard_at(&mut self, region: u32) {
         self.heard = Some(region);
         self.gone = None;
     }
 
-    /// The relay of this region says that it is not connected there.
+    /// Takes note that the relay of this region does not have it.
     pub(crate) fn gone_from(&mut self, region: u32, now: Moment) {
         if self.heard == Some(region) {
             self.heard = None;
@@ -161,7 +161,7 @@ impl Peer {
         }
     }
 
-    /// What disco messages with `sender`, if that is this peer's key, are sealed by.
+    /// Returns the key that seals disco messages with `sender`, if that is this peer's disco key.
     pub(crate) fn disco_key(&mut self, own: &DiscoPrivate, sender: &DiscoPublic) -> Option<&SharedKey> {
         if self.disco.as_ref() != Some(sender) {
             return None;
@@ -169,7 +169,7 @@ impl Peer {
         Some(self.shared.get_or_insert_with(|| own.shared(sender)))
     }
 
-    /// It has told a new key of path discovery itself.
+    /// Takes over a disco key that the peer has sent itself.
     pub(crate) fn set_disco(&mut self, key: DiscoPublic) {
         if self.disco != Some(key) {
             self.disco = Some(key);

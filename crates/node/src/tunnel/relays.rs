@@ -45,11 +45,11 @@ pub(crate) struct RelayLink {
     last_used: Moment,
     /// Wakes whoever writes to the connection.
     writer: Option<Waker>,
-    /// Why the last attempt to connect failed, until one succeeds.
+    /// Reason why the last attempt to connect failed, until one succeeds.
     failure: Option<RelayError>,
     /// Number of attempts that have failed in a row.
     failures: u32,
-    /// Why the connection is of no use any more, until its writer has been told.
+    /// Reason why the connection is of no use any more, until it is reported to its writer.
     dead: Option<RelayError>,
     /// Bytes that were taken to be written, and are not reported as written yet.
     in_flight: usize,

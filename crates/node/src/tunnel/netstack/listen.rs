@@ -27,7 +27,7 @@ pub(crate) const ACCEPT_LIMIT: Duration = Duration::from_secs(30);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ListenerId(u64);
 
-/// Why a port cannot be listened on.
+/// Reason why a port cannot be listened on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ListenError {
     /// Port 0 names no port.
@@ -80,7 +80,7 @@ struct Unaccepted {
     handle: SocketHandle,
     /// TCP's handshake is complete.
     is_open: bool,
-    /// When it is given up.
+    /// Moment at which it is given up.
     until: Moment,
 }
 

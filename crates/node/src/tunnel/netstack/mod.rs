@@ -27,27 +27,27 @@ use self::device::{Device, NoSink};
 use self::listen::Listeners;
 use crate::packet::Packet;
 
-/// Longest IP packet in the tunnel, in bytes (Tailscale `net/tstun/mtu.go`).
+/// Longest IP packet in the tunnel, in bytes (`net/tstun/mtu.go`, `DefaultTUNMTU` (tailscale v1.102.5)).
 pub(crate) const MTU: usize = 1280;
 /// Bytes that a peer may send ahead of the reader, and a writer ahead of the peer.
 const RECEIVE_BUFFER: usize = 1 << 20;
 const SEND_BUFFER: usize = 256 << 10;
 /// Connections of one node, closed ones that linger among them.
 const MAX_SOCKETS: usize = 256;
-/// How long nothing may have been exchanged before the other side is asked for a sign of life.
+/// Time without any exchange after which the other side is asked for a keep-alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
-/// How long the other side may be silent: five minutes in which there is no network, and an exchange after them. A
+/// Time for which the other side may be silent: five minutes in which there is no network, and an exchange after them. A
 /// retransmission is at most a minute after the one before (`RTTE_MAX_RTO` of smoltcp).
 pub(crate) const SILENCE: Duration = Duration::from_secs(390);
 /// The most that the stack's clock moves at once: so far apart are the timers of hidden pages. What is beyond it nobody
 /// was awake for, and a machine that slept must get to ask before it takes the other side for dead.
 const LONGEST_STEP: Duration = Duration::from_secs(60);
-/// How long a connection that nobody holds any more may take to end.
+/// Time that a connection which nobody holds any more may take to end.
 const LINGER: Duration = Duration::from_secs(10);
 /// Ports that connections are made from (RFC 6335, section 6).
 const FIRST_PORT: u16 = 49152;
 
-/// Why a TCP connection failed or ended.
+/// Reason why a TCP connection failed or ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TcpFault {
     /// The machine answered that nothing listens there.
@@ -71,9 +71,9 @@ pub(crate) struct Netstack {
     connections: Vec<Connection>,
     addresses: Vec<IpAddr>,
     listeners: Listeners,
-    /// When the stack was last told the time.
-    told: Moment,
-    /// How much its clock is behind: see [`LONGEST_STEP`].
+    /// Latest moment that the stack was given.
+    latest: Moment,
+    /// Time that the stack's clock is behind: see [`LONGEST_STEP`].
     behind: Duration,
 }
 
@@ -83,7 +83,7 @@ impl std::fmt::Debug for Netstack {
     }
 }
 
-/// What is kept beside a socket.
+/// Connection of a socket, as far as the socket does not know it.
 #[derive(Debug)]
 struct Connection {
     handle: SocketHandle,
@@ -92,7 +92,7 @@ struct Connection {
     /// The peer that opened it; `None` for a connection that this node opened, whose address may move to another peer, as
     /// those behind subnet routers do.
     peer: Option<NodePublic>,
-    /// Why it is over, where that is known better than by its state.
+    /// Reason why it is over, where that is known better than by its state.
     fault: Option<TcpFault>,
     /// It was open once.
     was_open: bool,
@@ -118,7 +118,7 @@ impl Connection {
 }
 
 impl Netstack {
-    /// A stack without addresses. `seed` makes its sequence numbers unpredictable.
+    /// Makes a stack without addresses. `seed` makes its sequence numbers unpredictable.
     pub(crate) fn new(seed: u64, now: Moment) -> Self {
         let mut config = Config::new(HardwareAddress::Ip);
         config.random_seed = seed;
@@ -129,7 +129,7 @@ impl Netstack {
             connections: Vec::new(),
             addresses: Vec::new(),
             listeners: Listeners::default(),
-            told: now,
+            latest: now,
             behind: Duration::ZERO,
         }
     }
@@ -164,14 +164,14 @@ impl Netstack {
         self.addresses = kept;
     }
 
-    /// The time on the stack's clock.
+    /// Returns the time on the stack's clock.
     fn instant(&mut self, now: Moment) -> Instant {
-        self.behind += (now - self.told).saturating_sub(LONGEST_STEP);
-        self.told = self.told.max(now);
+        self.behind += (now - self.latest).saturating_sub(LONGEST_STEP);
+        self.latest = self.latest.max(now);
         instant(now.since_start().saturating_sub(self.behind))
     }
 
-    /// Whether this is one of this node's addresses.
+    /// Returns `true` for this node's addresses.
     pub(crate) fn is_own(&self, address: IpAddr) -> bool {
         self.addresses.contains(&address)
     }
@@ -314,7 +314,7 @@ impl Netstack {
         }
     }
 
-    /// Whether the stack has nothing to send but acknowledgements.
+    /// Returns `true` while the stack has nothing to send but acknowledgements.
     pub(crate) fn only_acknowledges(&self) -> bool {
         self.connections.iter().all(|connection| {
             let socket = self.sockets.get::<Socket<'_>>(connection.handle);
@@ -325,7 +325,7 @@ impl Netstack {
         })
     }
 
-    /// When [`Netstack::transmit`] is due.
+    /// Returns the moment at which [`Netstack::transmit`] is due.
     pub(crate) fn poll_timeout(&mut self, now: Moment) -> Option<Moment> {
         let at = self.instant(now);
         let next = self.interface.poll_at(at, &self.sockets);
@@ -371,7 +371,7 @@ impl Netstack {
         self.connections.iter_mut().find(|connection| connection.handle == handle)
     }
 
-    /// Whether a connection is open: `Pending` while the other side has not answered.
+    /// Completes when a connection is open or has failed: `Pending` while the other side has not answered.
     pub(crate) fn poll_connected(
         &mut self,
         handle: SocketHandle,
@@ -448,12 +448,12 @@ impl Netstack {
         }
     }
 
-    /// Tells the other side that no more comes.
+    /// Sends FIN: no more comes from this side.
     pub(crate) fn finish(&mut self, handle: SocketHandle) {
         self.sockets.get_mut::<Socket<'_>>(handle).close();
     }
 
-    /// Nobody holds the connection any more: it ends by itself, or is cut after a while.
+    /// Releases a connection that nobody holds any more: it ends by itself, or is removed after a while.
     pub(crate) fn release(&mut self, handle: SocketHandle, now: Moment) {
         self.sockets.get_mut::<Socket<'_>>(handle).close();
         if let Some(connection) = self.connection(handle) {
@@ -461,7 +461,7 @@ impl Netstack {
         }
     }
 
-    /// The other side refused the connection from this port by a message of its own.
+    /// Ends a connection that the other side rejected by a message of its own.
     pub(crate) fn reject(&mut self, local: SocketAddr, remote: SocketAddr, fault: TcpFault) {
         let found = self.connections.iter_mut().find(|c| c.local == local && c.remote == remote);
         if let Some(connection) = found

@@ -87,7 +87,7 @@ fn a_machine_that_is_removed_ends_its_connections_at_once() {
 }
 
 #[test]
-fn a_key_expires_without_a_word_of_the_coordination_server() {
+fn a_key_expires_without_a_word_of_the_control_server() {
     let mut world = World::connected(open_filter());
     world.listen();
     let handle = world.connect(address(1)).unwrap();
