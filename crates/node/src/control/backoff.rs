@@ -6,7 +6,7 @@ use rand_core::Rng;
 
 /// Longest wait, as Go's client has it.
 const MAX: Duration = Duration::from_secs(30);
-/// Longest first wait.
+/// Longest wait after a first failure.
 const FIRST: Duration = Duration::from_millis(500);
 
 /// Waits that double, each shortened by up to half at random so that many nodes don't come back at once.

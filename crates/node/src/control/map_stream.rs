@@ -14,7 +14,7 @@ use super::{ControlError, WATCHDOG};
 /// Time for the server to take note of a change.
 const UPDATE_LIMIT: Duration = Duration::from_secs(30);
 
-/// An open map stream.
+/// Open map stream, with the deadline for its next message.
 pub(super) struct MapStream {
     answer: Answer,
     frames: MapFrames,

@@ -67,7 +67,7 @@ pub enum KeyExpiry {
     Renew,
 }
 
-/// Event of a session.
+/// Event of a session with the control server.
 #[derive(Debug)]
 pub(crate) enum ControlEvent {
     /// A connection is being opened.

@@ -53,7 +53,7 @@ pub(super) struct Request<'a> {
     pub(super) ephemeral: bool,
 }
 
-/// Registers the node.
+/// Registers the node, or asks again for a login under way.
 pub(super) async fn register(requests: &mut Requests, request: Request<'_>) -> Result<Outcome, ControlError> {
     let Request { node_key, old_node_key, auth_key, followup, hostinfo, ephemeral } = request;
     // A login under way is not begun anew by sending the credential again.

@@ -15,7 +15,7 @@ use crate::derp::RelayError;
 use crate::tunnel::netstack::SILENCE;
 use crate::tunnel::{TcpFault, Tunnel};
 
-/// Time for each step.
+/// Time that each step may take.
 const STEP_LIMIT: Duration = Duration::from_secs(15);
 /// Time for the answer of a machine that is said to be offline, which may be out of date.
 const OFFLINE_LIMIT: Duration = Duration::from_secs(4);
@@ -72,7 +72,7 @@ pub(super) async fn connect(
     core: &Arc<NodeCore>,
     host: &str,
     port: u16,
-    mut tell: impl FnMut(ConnectStep),
+    mut report: impl FnMut(ConnectStep),
 ) -> Result<TcpStream, TcpError> {
     if core.is_ended() {
         return Err(TcpError::Ended);
@@ -92,15 +92,15 @@ pub(super) async fn connect(
     let stream = TcpStream::new(Arc::clone(core), handle, ends, remote);
     let start = clock.now();
     let mut progress = Waiting { step: ConnectStep::Relay, since: start };
-    tell(ConnectStep::Relay);
+    report(ConnectStep::Relay);
     loop {
         let (step, offline) =
             core.with(|tunnel, now| (step(tunnel, &target, now), target.is_offline(tunnel, start, now)));
         if step != progress.step {
             progress = Waiting { step, since: clock.now() };
-            tell(step);
+            report(step);
         }
-        if let Some(error) = hopeless(core, &target, start) {
+        if let Some(error) = in_vain(core, &target, start) {
             return Err(error);
         }
         let limit = if offline && step != ConnectStep::Relay { OFFLINE_LIMIT } else { STEP_LIMIT };
@@ -134,20 +134,20 @@ fn step(tunnel: &Tunnel, target: &Destination, now: Moment) -> ConnectStep {
 }
 
 /// Returns the error of an attempt that it is in vain to wait for.
-fn hopeless(core: &NodeCore, target: &Destination, start: Moment) -> Option<TcpError> {
+fn in_vain(core: &NodeCore, target: &Destination, start: Moment) -> Option<TcpError> {
     let host = || target.host.clone();
-    let (region, failure, gone) = core.with(|tunnel, _| {
+    let (region, failure, left) = core.with(|tunnel, _| {
         let peer = tunnel.peers().get(&target.key);
-        let gone = peer.is_some_and(|peer| peer.gone.is_some_and(|at| at >= start));
+        let left = peer.is_some_and(|peer| peer.gone.is_some_and(|at| at >= start));
         let region = tunnel.region_of(&target.key);
         let link = region.and_then(|region| tunnel.relays().get(region)).filter(|link| link.is_failing());
-        (region, link.and_then(|link| link.failure().cloned()), gone)
+        (region, link.and_then(|link| link.failure().cloned()), left)
     });
     if let (Some(region), Some(error)) = (region, failure) {
         return Some(relay_error(core, host(), region, error));
     }
     // The relay knows it as little as the control server does.
-    (target.offline && gone).then(|| TcpError::Offline { host: host(), last_seen: target.last_seen })
+    (target.offline && left).then(|| TcpError::Offline { host: host(), last_seen: target.last_seen })
 }
 
 fn relay_error(core: &NodeCore, host: String, region: u32, error: RelayError) -> TcpError {

@@ -34,7 +34,7 @@ pub enum RelayState {
     Closed,
 }
 
-/// Event of a node.
+/// Event of a node, reported when it happens.
 ///
 /// In order: [`Registered`](Self::Registered) comes before the first [`MapChanged`](Self::MapChanged), that before
 /// [`Running`](Self::Running), [`NeedsApproval`](Self::NeedsApproval) before the `MapChanged` of the map that says so, and

@@ -127,7 +127,7 @@ impl Node {
     /// with each step that begins. Dropping the future takes the attempt back.
     ///
     /// # Errors
-    /// When there is no such machine, or it can't be reached: the error tells how far it went. No step takes longer than
+    /// When there is no such machine, or it can't be reached: the error says how far it went. No step takes longer than
     /// 15 seconds.
     pub async fn connect(
         &self,

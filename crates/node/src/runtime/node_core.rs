@@ -82,7 +82,7 @@ impl NodeCore {
         result
     }
 
-    /// For the driver: does what is due, and tells when to come again.
+    /// Does what is due, for the driver, and returns when to come again.
     pub(super) fn turn<T>(&self, act: impl FnOnce(&mut Tunnel, Moment) -> T) -> (T, Option<Moment>) {
         let now = self.clock.now();
         let mut timed = self.timed();

@@ -44,12 +44,12 @@ pub(super) async fn keep(
     notes: mpsc::Sender<RelayNote>,
 ) {
     let mut backoff = Backoff::default();
-    let tell = async |state| {
+    let report = async |state| {
         // The driver ends together with this task.
         let _ = notes.send(RelayNote { region, state }).await;
     };
     loop {
-        tell(RelayState::Connecting).await;
+        report(RelayState::Connecting).await;
         let error = match dial(&core, &*dialer, region).await {
             Ok(stream) => {
                 core.with(|tunnel, now| tunnel.relay_connected(region, now));
@@ -63,7 +63,7 @@ pub(super) async fn keep(
         };
         let retry_in = backoff.next(&mut SystemRng).min(LONGEST_WAIT);
         core.with(|tunnel, now| tunnel.relay_lost(region, error.clone(), now));
-        tell(RelayState::Failed { error, retry_in }).await;
+        report(RelayState::Failed { error, retry_in }).await;
         tokio::select! {
             biased;
             () = core.retried() => {}

@@ -16,7 +16,7 @@ pub struct NodeStatus {
     pub peers: Vec<PeerStatus>,
 }
 
-/// A relay connection.
+/// State of a relay connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelayStatus {
     /// Number of its region.

@@ -67,8 +67,8 @@ impl Relays {
         let (outbox, mut inbox) = mpsc::unbounded_channel::<Vec<u8>>();
         let (mut bytes, mut me) = (Vec::new(), None);
         let mut chunk = vec![0; 4096];
-        // Kept until the client has greeted; then the region holds the only one, so that it can hang up.
-        let mut greeting = Some(outbox);
+        // Kept until the handshake is complete; then the region holds the only one, so that it can hang up.
+        let mut handshake = Some(outbox);
         loop {
             if self.0.lock().unwrap().get(&region).is_some_and(|region| region.stuck) {
                 std::future::pending::<()>().await;
@@ -91,7 +91,7 @@ impl Relays {
                         me = Some(key);
                         let info = ServerInfo::default();
                         derp::put_server_info(&mut out, &server.shared(&key), &info, &mut SystemRng).unwrap();
-                        let outbox = greeting.take()?;
+                        let outbox = handshake.take()?;
                         self.0.lock().unwrap().entry(region).or_default().clients.insert(key, outbox);
                     }
                     Frame::Ping(payload) => derp::put_pong(&mut out, payload),
@@ -168,7 +168,7 @@ struct Member {
 }
 
 impl Member {
-    /// Starts a node and lets it in.
+    /// Starts a node and registers it.
     async fn start(relays: &Relays) -> Self {
         let (server, requests) = Server::new();
         let options = NodeOptions {
@@ -236,8 +236,8 @@ impl Member {
         self.event(|event| matches!(event, NodeEvent::Running).then_some(())).await;
     }
 
-    /// The home region that it tells the control server.
-    async fn told_home(&mut self) -> u64 {
+    /// The home region that it reports to the control server.
+    async fn reported_home(&mut self) -> u64 {
         loop {
             let request = self.requests.recv().await.unwrap();
             let home = request.body["Hostinfo"]["NetInfo"]["PreferredDERP"].as_u64();
@@ -288,7 +288,7 @@ async fn pair(relays: &Relays, homes: [u32; 2]) -> [Member; 2] {
         };
         members[index].send(&message);
         members[index].running().await;
-        assert_eq!(members[index].told_home().await, u64::from(homes[index]));
+        assert_eq!(members[index].reported_home().await, u64::from(homes[index]));
         // Now it may learn of the others.
         let message =
             MapResponse { derp_map: Some(derp_map(&[homes[0], homes[1]])), ..MapResponse::default() };
@@ -398,11 +398,11 @@ async fn the_first_region_that_answers_becomes_home() {
     member.send(&message);
     member.running().await;
     assert_eq!(member.node.status().home, Some(2));
-    assert_eq!(member.told_home().await, 2);
-    // When that one is gone for good, the other one takes over.
+    assert_eq!(member.reported_home().await, 2);
+    // When that one stays away, the other one takes over.
     relays.set_down(1, false);
     relays.set_down(2, true);
-    while member.told_home().await != 1 {}
+    while member.reported_home().await != 1 {}
     assert_eq!(member.node.status().home, Some(1));
 }
 
@@ -471,7 +471,7 @@ async fn each_way_to_fail_has_its_error() {
     let error = near.node.connect("node1", PORT, |_| {}).await.unwrap_err();
     assert!(matches!(&error, TcpError::Refused { host, port: PORT } if host == "node1"), "{error}");
 
-    // It is gone, and the control server says so.
+    // It has ended, and the control server says so.
     let offline = MapResponse { online_change: SortedMap::from([(2, false)]), ..MapResponse::default() };
     near.send(&offline);
     near.event(|event| matches!(event, NodeEvent::MapChanged).then_some(())).await;
@@ -482,7 +482,7 @@ async fn each_way_to_fail_has_its_error() {
     assert!(matches!(&error, TcpError::Offline { host, .. } if host == "node1"), "{error}");
     assert!(start.elapsed() < Duration::from_secs(5));
 
-    // It is gone, and the control server does not know.
+    // It has ended, and the control server does not know.
     let online = MapResponse { online_change: SortedMap::from([(2, true)]), ..MapResponse::default() };
     near.send(&online);
     near.event(|event| matches!(event, NodeEvent::MapChanged).then_some(())).await;

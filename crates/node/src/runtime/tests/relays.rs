@@ -13,8 +13,8 @@ async fn a_region_that_is_connected_already_becomes_home_when_home_is_lost() {
     let mut server = far.accept(listener).await;
     exchange(&mut client, &mut server, b"before").await;
     relays.set_down(1, true);
-    let told = timeout(Duration::from_secs(30), async { while near.told_home().await != 2 {} }).await;
-    assert!(told.is_ok(), "the control server is not told");
+    let reported = timeout(Duration::from_secs(30), async { while near.reported_home().await != 2 {} }).await;
+    assert!(reported.is_ok(), "the control server does not hear of it");
     assert_eq!(near.node.status().home, Some(2));
     exchange(&mut client, &mut server, b"after").await;
 }
