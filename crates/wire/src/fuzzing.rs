@@ -4,7 +4,13 @@
 
 use std::sync::LazyLock;
 
-use crate::control::{EarlyPayload, MapFrames, MapResponse, RegisterResponse};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::control::{
+    EarlyPayload, MapFrames, MapRequest, MapResponse, RegisterRequest, RegisterResponse, Timestamp,
+};
 use crate::derp::{Frame, HEADER_LEN, Receiver};
 use crate::key::{ChallengePublic, DiscoPublic, MachinePrivate, MachinePublic, NodePrivate, NodePublic};
 use crate::nacl::SharedKey;
@@ -41,8 +47,8 @@ pub fn derp_server_frames(bytes: &[u8]) {
     derp_frames(bytes, Receiver::Server);
 }
 
-/// What is sealed in the two greetings of DERP, from another who has the right key.
-pub fn derp_greetings(bytes: &[u8]) {
+/// What is sealed in the two handshakes of DERP, from another who has the right key.
+pub fn derp_handshakes(bytes: &[u8]) {
     let sealed = SHARED.seal(&mut Counter::new(1), bytes);
     if let Ok(info) = crate::derp::open_client_info(&SHARED, &sealed) {
         let again = serde_json::to_vec(&info).unwrap_or_default();
@@ -137,10 +143,25 @@ pub fn map_stream(bytes: &[u8]) {
         assert!(crate::control::write_map_frame(&message, &mut again).is_ok());
     }
     #[cfg(feature = "zstd")]
-    read(MapFrames::zstd);
+    for message in read(MapFrames::zstd) {
+        let mut again = Vec::new();
+        assert!(crate::control::MapCompression::Zstd.write_frame(&message, &mut again).is_ok());
+    }
 }
 
-/// Answers of a coordination server, as JSON: a map, a registration, a key, an early payload.
+/// Reads a node's requests as JSON, a registration and a map request, and writes them again.
+pub fn control_requests(bytes: &[u8]) {
+    if let Ok(request) = crate::control::from_json::<RegisterRequest>(bytes) {
+        let again = serde_json::to_vec(&request).unwrap_or_default();
+        assert_eq!(crate::control::from_json::<RegisterRequest>(&again).ok(), Some(request));
+    }
+    if let Ok(request) = crate::control::from_json::<MapRequest>(bytes) {
+        let again = serde_json::to_vec(&request).unwrap_or_default();
+        assert_eq!(crate::control::from_json::<MapRequest>(&again).ok(), Some(request));
+    }
+}
+
+/// Answers of a control server, as JSON: a map, a registration, a key, an early payload.
 pub fn control_answers(bytes: &[u8]) {
     if let Ok(message) = crate::control::from_json::<MapResponse>(bytes) {
         let again = serde_json::to_vec(&message).unwrap_or_default();
@@ -154,6 +175,64 @@ pub fn control_answers(bytes: &[u8]) {
         assert!(!key.is_zero());
     }
     let _ = crate::control::from_json::<EarlyPayload>(bytes);
+}
+
+/// Reads a message, writes it again, and returns the keys whose values were lost by that, as paths such as
+/// `Hostinfo.OS`. Values that stand for nothing (`null`, `false`, zero, empty) may come and go.
+///
+/// # Errors
+/// When the message cannot be read.
+pub fn lost<T: DeserializeOwned + Serialize>(json: &[u8]) -> Result<Vec<String>, serde_json::Error> {
+    let written = serde_json::to_value(crate::control::from_json::<T>(json)?)?;
+    let mut lost = Vec::new();
+    compare("", &serde_json::from_slice(json)?, &written, &mut lost);
+    Ok(lost)
+}
+
+fn compare(path: &str, original: &Value, written: &Value, lost: &mut Vec<String>) {
+    match (original, written) {
+        (Value::Object(original), Value::Object(written)) => {
+            for (key, value) in original {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                match written.get(key) {
+                    Some(written) => compare(&path, value, written, lost),
+                    None if stands_for_nothing(value) => {}
+                    None => lost.push(path),
+                }
+            }
+        }
+        (Value::Array(original), Value::Array(written)) if original.len() == written.len() => {
+            for (original, written) in original.iter().zip(written) {
+                compare(path, original, written, lost);
+            }
+        }
+        (Value::Number(original), Value::Number(written)) if original.as_f64() == written.as_f64() => {}
+        (Value::String(original), Value::String(written)) if same_text(original, written) => {}
+        (original, written) if original == written => {}
+        (original, written) if stands_for_nothing(original) && stands_for_nothing(written) => {}
+        _ => lost.push(path.to_owned()),
+    }
+}
+
+/// Returns `true` for equal texts, and for two forms of one time.
+fn same_text(a: &str, b: &str) -> bool {
+    let time = |text: &str| text.parse::<Timestamp>().ok();
+    a == b || time(a).is_some_and(|a| time(b) == Some(a))
+}
+
+fn stands_for_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Bool(true) => false,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => {
+            let digits = text.rsplit_once(':').map_or("", |(_, digits)| digits);
+            let zero_key = digits.len() == 64 && digits.bytes().all(|digit| digit == b'0');
+            text.is_empty() || zero_key || text.parse::<Timestamp>().is_ok_and(|time| time.is_zero())
+        }
+        Value::Array(values) => values.is_empty(),
+        Value::Object(values) => values.values().all(stands_for_nothing),
+    }
 }
 
 /// Generator that repeats itself, so that a crash can be repeated.
@@ -197,9 +276,18 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_without_harm(bytes: Vec<u8>) {
-            super::derp_greetings(&bytes);
+            super::derp_handshakes(&bytes);
             super::map_stream(&bytes);
             super::control_answers(&bytes);
+            super::control_requests(&bytes);
+        }
+
+        #[test]
+        fn any_request_is_read_without_harm(
+            name in "Version|NodeKey|NLKey|Auth|Expiry|Followup|Hostinfo|Stream|Endpoints|EndpointTypes|DebugFlags",
+            value in r#"null|true|-1|1e400|""|"x"|\[\]|\[null\]|\[1\]|\["x"\]|\{\}|\{"AuthKey":"x"\}|\{"TPM":\{"Model":1\},"Services":null\}"#,
+        ) {
+            super::control_requests(format!("{{\"{name}\":{value}}}").as_bytes());
         }
 
         #[test]

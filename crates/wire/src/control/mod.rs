@@ -9,12 +9,15 @@
 //! The types name all keys of tailcfg in Tailscale 1.102.5 but those that their documentation lists as not kept. Keys of later
 //! versions are dropped, on purpose: who passes a message on says by a type what it passes on. Where that would lose what
 //! others defined, values stay as they came: [`RawJson`] in capabilities, [`Deferred`] for parts that few readers want.
+//! Messages recorded from Headscale and `tailscaled`, both directions, are in `testdata/`; nothing of them is lost.
 
 mod capabilities;
 mod client;
 mod derp_map;
 mod dns;
 mod filter;
+#[cfg(test)]
+mod fixtures;
 mod frames;
 mod hostinfo;
 mod map;

@@ -20,10 +20,10 @@ pub struct OverTlsPublicKeyResponse {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ControlKeyError {
     /// It is something else than the expected JSON: another kind of server, or a page of a proxy.
-    #[error("the answer to /key is not a coordination server's: {0}")]
+    #[error("the answer to /key is not a control server's: {0}")]
     NotAKey(String),
     /// The server speaks the protocol before ts2021 only.
-    #[error("the coordination server is too old: it has no ts2021 key")]
+    #[error("the control server is too old: it has no ts2021 key")]
     TooOld,
 }
 

@@ -35,7 +35,7 @@ pub enum FrameError {
         min: usize,
     },
     /// A ServerKey frame starts with something else: the other end does not speak DERP.
-    #[error("the server's greeting is not DERP's")]
+    #[error("the server's handshake is not DERP's")]
     BadMagic,
 }
 
@@ -160,7 +160,7 @@ impl<'a> Frame<'a> {
     /// Reads the payload of a frame of type `kind`. Its length has been checked by [`Header::check`].
     ///
     /// # Errors
-    /// When the payload is too short for its type, or a greeting is not DERP's.
+    /// When the payload is too short for its type, or a handshake is not DERP's.
     pub fn parse(kind: FrameType, payload: &'a [u8]) -> Result<Self, FrameError> {
         let mut payload = Payload { kind, whole: payload.len(), rest: payload };
         Ok(match kind {

@@ -50,7 +50,7 @@ impl FrameType {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Frame<'a> {
-    /// 0x01: the greeting, `MAGIC || key`.
+    /// 0x01: the handshake, `MAGIC || key`.
     ServerKey {
         /// The server's key, to which ClientInfo is sealed.
         key: NodePublic,

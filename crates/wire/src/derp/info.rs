@@ -1,4 +1,4 @@
-//! What client and server tell each other in the sealed part of their greetings.
+//! What client and server tell each other in the sealed part of their handshakes.
 
 use core::fmt;
 
@@ -12,11 +12,11 @@ use super::{MAX_CLIENT_INFO_LEN, MAX_FRAME_LEN, PROTOCOL_VERSION};
 use crate::key::{KEY_LEN, decode_hex, encode_hex};
 use crate::nacl::{OVERHEAD, OpenError, SharedKey};
 
-/// Why a greeting could not be read or made.
+/// Why a handshake could not be read or made.
 #[derive(Debug, Error)]
 pub enum InfoError {
     /// It is longer than the other end takes.
-    #[error("the DERP greeting has {len} bytes, more than {max}")]
+    #[error("the DERP handshake has {len} bytes, more than {max}")]
     TooLong {
         /// Its length in bytes.
         len: usize,
@@ -24,10 +24,10 @@ pub enum InfoError {
         max: usize,
     },
     /// The box was not made by the key that the other end claims, or not for ours.
-    #[error("the DERP greeting was not sealed by the key it claims: {0}")]
+    #[error("the DERP handshake was not sealed by the key it claims: {0}")]
     Open(#[source] OpenError),
     /// What was in the box is not the JSON it should be.
-    #[error("the DERP greeting is not valid: {0}")]
+    #[error("the DERP handshake is not valid: {0}")]
     Json(#[source] serde_json::Error),
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A connection is a stream of frames, each a one-byte type, a big-endian 32-bit length and a payload
 //! (Tailscale `derp/derp.go`). This module parses and builds frames for both ends: [`decode`] reads one, the
-//! `put_*` functions write one, [`ClientInfo`] and [`ServerInfo`] are what the greetings carry inside their
+//! `put_*` functions write one, [`ClientInfo`] and [`ServerInfo`] are what the handshakes carry inside their
 //! boxes. Which frames may come when, and what they do, is decided by the relay and by the node.
 
 mod decode;
@@ -20,7 +20,7 @@ pub use encode::{
 pub use frame::{Frame, FrameType, PeerGoneReason, PeerPresentFlags};
 pub use info::{ClientInfo, InfoError, MeshKey, ServerInfo, open_client_info, open_server_info};
 
-/// The protocol version that both greetings tell (`derp.ProtocolVersion`).
+/// The protocol version that both handshakes tell (`derp.ProtocolVersion`).
 pub const PROTOCOL_VERSION: u32 = 2;
 /// What a ServerKey frame starts with: `DERP` and a key (`derp.Magic`).
 pub const MAGIC: [u8; 8] = *b"DERP\xf0\x9f\x94\x91";

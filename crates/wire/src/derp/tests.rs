@@ -85,7 +85,7 @@ fn every_frame_has_its_known_bytes() {
 }
 
 #[test]
-fn greetings_prove_both_keys() {
+fn handshakes_prove_both_keys() {
     let [client, server, other] = [(); 3].map(|()| NodePrivate::generate(&mut SystemRng));
     let info = ClientInfo {
         mesh_key: MeshKey::parse(&"ab".repeat(32)),
@@ -115,7 +115,7 @@ fn greetings_prove_both_keys() {
 }
 
 #[test]
-fn greetings_have_tailscales_field_names() {
+fn handshakes_have_tailscales_field_names() {
     assert_eq!(serde_json::to_string(&ClientInfo::default()).unwrap(), r#"{"version":2,"CanAckPings":true}"#);
     assert_eq!(serde_json::to_string(&ServerInfo::default()).unwrap(), r#"{"version":2}"#);
     let mesh = "cd".repeat(32);
@@ -215,10 +215,10 @@ fn frames_of_older_and_newer_servers_are_read() {
 }
 
 #[test]
-fn another_protocols_greeting_is_named() {
-    let mut greeting = hex("01 00000028");
-    greeting.extend([b'x'; 40]);
-    assert_eq!(decode(&greeting, Receiver::Client), Err(FrameError::BadMagic));
+fn another_protocols_handshake_is_named() {
+    let mut handshake = hex("01 00000028");
+    handshake.extend([b'x'; 40]);
+    assert_eq!(decode(&handshake, Receiver::Client), Err(FrameError::BadMagic));
 }
 
 proptest! {

@@ -1,6 +1,6 @@
 //! NaCl's `crypto_box`: X25519, XSalsa20 and Poly1305, with the nonce in front of the box.
 //!
-//! Tailscale seals the greetings of DERP, disco messages and key challenges this way:
+//! Tailscale seals the handshakes of DERP, disco messages and key challenges this way:
 //! `nonce (24) || tag (16) || ciphertext`, the nonce random (Tailscale `types/key/node.go`, `disco.go`).
 
 use core::fmt;
