@@ -102,11 +102,14 @@ export interface SshOptions {
   user: string;
   cols: number;
   rows: number;
-  /** Terminal type, `xterm-256color` unless told. */
+  /** Terminal type, `xterm-256color` if there is none. */
   term?: string;
   prompts: Prompts;
   onEvent: (event: ShellEvent) => void;
-  /** Gives up: what is under way ends, and `ssh` rejects with an error of the step `ssh`. Means nothing once the shell is there. */
+  /**
+   * Gives up: what is under way ends, and `ssh` rejects with an error of the step `ssh`. Means nothing once the shell
+   * is there.
+   */
   signal?: AbortSignal;
 }
 
@@ -184,7 +187,7 @@ export interface Disposable {
 export interface CloseReport {
   /** Name that the node had. */
   node: string;
-  /** The control server has confirmed that the node is gone. */
+  /** The control server has confirmed that the node is removed. */
   removed: boolean;
   /** What was seen, where it has not. */
   seen?: string;

@@ -324,7 +324,10 @@ export class App {
     );
   }
 
-  /** The module is not there, or has stopped: only another one can go on. Nothing is asked of this one, no logout either. */
+  /**
+   * The module is not there, or has stopped: only another one can go on. Nothing is asked of this one, no logout
+   * either.
+   */
   private broke(error: PageError): void {
     if (this.broken) return;
     this.node.abandon();

@@ -74,7 +74,9 @@ export function parseConfig(json: unknown): SiteConfig {
   return settings;
 }
 
-/** The control URL as the engine wants it: `https://host[:port][/path]` without a trailing slash; `null` if it is none. */
+/**
+ * The control URL as the engine wants it: `https://host[:port][/path]` without a trailing slash; `null` if it is none.
+ */
 export function normalizeControlUrl(text: string): string | null {
   const trimmed = text.trim();
   if (!trimmed) return null;
@@ -133,7 +135,10 @@ export function combine(config: Settings, fragment: Settings, origin: string): K
   return { settings, start, foreign };
 }
 
-/** Settings with what this site says of the control server that they name: its key and its gateways, unless they have their own. */
+/**
+ * Settings with what this site says of the control server that they name: its key and its gateways, unless they have
+ * their own.
+ */
 export function withSite(settings: Settings, config: Settings, origin: string): Settings {
   const { controlUrl } = settings;
   if (!controlUrl || !isSites(controlUrl, configuredUrl(config, origin), origin)) return settings;
@@ -148,7 +153,9 @@ function configuredUrl(config: Settings, origin: string): string | null {
   return config.controlUrl ? normalizeControlUrl(resolve(config.controlUrl, origin)) : null;
 }
 
-/** Whether what `config.json` says is about this control server: the one that it names, or else the page's own server. */
+/**
+ * Whether what `config.json` says is about this control server: the one that it names, or else the page's own server.
+ */
 function isSites(controlUrl: string, configured: string | null, origin: string): boolean {
   return configured === null ? originOf(controlUrl) === origin : controlUrl === configured;
 }

@@ -2,7 +2,10 @@
 
 import type { DayflyError, Step } from "./api.ts";
 
-/** A step that an error of the page can name: `config` is what this site says in `config.json`, the others are the module's. */
+/**
+ * A step that an error of the page can name: `config` is what this site says in `config.json`, the others are the
+ * module's.
+ */
 export type PageStep = Step | "config";
 
 /** An error as the page shows it. */

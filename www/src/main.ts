@@ -52,7 +52,8 @@ function begin(link: Settings, wanted: () => boolean): void {
 // The terminal is fetched and evaluated when the module is no longer in its way.
 void ready.then(() => whenIdle(() => void lazy("terminal").catch(() => {})));
 
-// Firefox often runs no microtask of a page's first listener when a tab is closed, and the module's tasks are microtasks:
+// Firefox often runs no microtask of a page's first listener when a tab is closed, and the module's tasks are
+// microtasks:
 // in 18 of 48 closings the logout was never sent, with a listener before this one in none of 45.
 addEventListener("pagehide", () => {}, { capture: true });
 addEventListener("pagehide", () => app.pageHidden());

@@ -25,7 +25,7 @@ export type OtherStep =
 /** Every step that an error of the module names. */
 export type Step = JoinStep | ShellStep | OtherStep;
 
-/** States of a node. `needs-approval`: an administrator of the tailnet has to approve it, and it goes on by itself then. */
+/** States of a node. `needs-approval`: an administrator has to approve it, and it goes on by itself then. */
 export type TailnetState =
   | "connecting"
   | "needs-login"

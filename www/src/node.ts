@@ -57,7 +57,8 @@ export class PageNode {
       this.hooks.begun();
       const { host: _host, user: _user, ...options } = filled;
       this.tailnet = connect(options, (event) => {
-        // Events may come while `connect` has not returned yet. That the module has stopped concerns whatever is at hand.
+        // Events may come while `connect` has not returned yet. That the module has stopped concerns whatever is at
+        // hand.
         const concerns = () => attempt === this.attempt || isEnd(event);
         if (concerns()) queueMicrotask(() => concerns() && this.heard(event));
       });

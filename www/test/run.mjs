@@ -1,4 +1,5 @@
-// `npm test [unit|browser] [--test-name-pattern=NAME]`: bundles the tests, which are TypeScript, and runs them with Node's own
+// `npm test [unit|browser] [--test-name-pattern=NAME]`: bundles the tests, which are TypeScript, and runs them with
+// Node's own
 // runner, which takes the options.
 
 import { spawn } from "node:child_process";

@@ -24,8 +24,10 @@ const EMBEDDED = { "embed/": "index.html", "embed/embed.js": "embed.js" };
 const WASM = Buffer.from("0061736d01000000", "hex");
 
 /**
- * Build, listen on loopback, and answer with the base URL and how to stop. `config` is served as config.json: an object,
- * `null` for none, or a function that answers the request in its own way (`{ status, type, body }`, or a promise of it).
+ * Build, listen on loopback, and answer with the base URL and how to stop. `config` is served as config.json: an
+ * object,
+ * `null` for none, or a function that answers the request in its own way (`{ status, type, body }`, or a promise of
+ * it).
  */
 export async function serve({ config = null, port = 0 } = {}) {
   const dir = await mkdtemp(join(tmpdir(), "dayfly-page-"));

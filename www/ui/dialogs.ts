@@ -87,7 +87,9 @@ export async function copyText(text: string, otherwise: string): Promise<void> {
 
 let noticeTimer = 0;
 
-/** A short line at the bottom, with at most one thing to do. It goes by itself, later where there is something to do. */
+/**
+ * A short line at the bottom, with at most one thing to do. It goes by itself, later where there is something to do.
+ */
 export function notice(text: string, action?: { label: string; run: () => void }): void {
   const place = document.getElementById("notices");
   if (!place) return;

@@ -5,7 +5,8 @@
 
 export const csp = [
   {
-    // Sizes and colours of the document renderer, and the scroll bar's colours. `src/vs/base/browser/dom.ts:971` does the
+    // Sizes and colours of the document renderer, and the scroll bar's colours. `src/vs/base/browser/dom.ts:971` does
+    // the
     // same, and is not in the bundle.
     at: [
       "src/browser/renderer/dom/DomRenderer.ts:138",

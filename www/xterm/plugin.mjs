@@ -1,4 +1,5 @@
-// What the bundler rewrites in xterm.js: `csp.mjs` and `speed.mjs`. Each entry names the place in upstream's source, which
+// What the bundler rewrites in xterm.js: `csp.mjs` and `speed.mjs`. Each entry names the place in upstream's source,
+// which
 // is in the package too, and what upstream would have to change to make it needless.
 
 import { readFile } from "node:fs/promises";
@@ -6,7 +7,8 @@ import { csp } from "./csp.mjs";
 import { speed } from "./speed.mjs";
 
 /**
- * Rewrites the minified bundle. The number of matches of each entry is asserted, so that a release of xterm.js that does
+ * Rewrites the minified bundle. The number of matches of each entry is asserted, so that a release of xterm.js that
+ * does
  * something elsewhere breaks the build and not the page.
  */
 export function rewrite(contents, path) {

@@ -17,7 +17,7 @@ export interface RunsHooks {
   changed(session: Session): void;
   /** A tab was closed: show what there still is. */
   back(): void;
-  /** Join anew for this shell: its node is gone. */
+  /** Join anew for this shell: its node has left the tailnet. */
   rejoin(host: string, user: string): void;
   /** Log the node out, and say so in `line`. */
   leave(line: HTMLElement): void;

@@ -135,7 +135,7 @@ export class Shells {
     const session = (this.ahead = this.make(host, user));
     this.element.dataset.ahead = "true";
     this.element.hidden = false;
-    // Whatever is wrong with it is told to whoever begins it.
+    // Whatever is wrong with it is reported to whoever begins it.
     const drop = () => this.ahead === session && this.forgetAhead();
     this.prepare(session).then((view) => view ?? drop(), drop);
   }

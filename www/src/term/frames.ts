@@ -2,7 +2,8 @@
  * When xterm.js draws: see `xterm/`.
  *
  * Drawing costs the same for one new line as for a screenful, and more than receiving and parsing either. Where output
- * floods the screen faster than anybody reads, it is drawn a few times a second, and the rest of the time is the shell's.
+ * floods the screen faster than anybody reads, it is drawn a few times a second, and the rest of the time is the
+ * shell's.
  */
 
 /** So many bytes within one `WINDOW` are a flood: several screens. */
@@ -28,7 +29,9 @@ export function countOutput(bytes: number): void {
   if (inWindow >= FLOOD) floodUntil = now + WINDOW;
 }
 
-/** What xterm.js gets when it asks for a frame to draw in: its number, or -1 for a later one, which can't be cancelled. */
+/**
+ * What xterm.js gets when it asks for a frame to draw in: its number, or -1 for a later one, which can't be cancelled.
+ */
 export function dayflyFrame(draw: () => void): number {
   const frame = () =>
     requestAnimationFrame((now) => {
@@ -56,7 +59,10 @@ export function dayflySelection(selection: Selection): boolean {
   return selected || drawn;
 }
 
-/** An object with nothing in it: the same one, if there is nothing in it. A flood of lines would leave two behind for each line. */
+/**
+ * An object with nothing in it: the same one, if there is nothing in it. A flood of lines would leave two behind for
+ * each line.
+ */
 export function dayflyEmptied(object: object): object {
   for (const _ in object) return {};
   return object;

@@ -7,7 +7,10 @@ export class OutputReader {
   /** The decoder may have the start of a character, whose rest is to come. */
   private inCharacter = false;
 
-  /** The text of the next chunk, or the chunk itself where it is ASCII, as most output is: that makes no text of it first. */
+  /**
+   * The text of the next chunk, or the chunk itself where it is ASCII, as most output is: that makes no text of it
+   * first.
+   */
   read(chunk: Uint8Array): Uint8Array | string {
     if (!this.inCharacter && isAscii(chunk)) return chunk;
     this.inCharacter = (chunk.at(-1) ?? 0x80) >= 0x80;

@@ -1,6 +1,9 @@
 /** What pasting does to a text before a shell gets it. */
 
-/** The longest text that is pasted, in UTF-16 units: what is more is a file, and not typed into a shell. Nothing is pasted in part. */
+/**
+ * The longest text that is pasted, in UTF-16 units: what is more is a file, and not typed into a shell. Nothing is
+ * pasted in part.
+ */
 export const LONGEST_PASTE = 2 * 1024 * 1024;
 
 /**

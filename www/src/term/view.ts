@@ -129,7 +129,10 @@ export class TerminalView {
     }
   }
 
-  /** Send a copied text, after asking where it would run more than one line. All of it or nothing: half a script is another script. */
+  /**
+   * Send a copied text, after asking where it would run more than one line. All of it or nothing: half a script is
+   * another script.
+   */
   async paste(text: string): Promise<void> {
     if (text.length > LONGEST_PASTE) return this.hooks.refusePaste();
     const clean = cleanPaste(text);

@@ -1,4 +1,6 @@
-/** What a person is asked about a shell: each a dialog whose promise ends with the answer, `null` for "no" by any way. */
+/**
+ * What a person is asked about a shell: each a dialog whose promise ends with the answer, `null` for "no" by any way.
+ */
 
 import { ask } from "../../ui/dialogs.ts";
 import { h } from "../../ui/dom.ts";

@@ -1,7 +1,8 @@
 /**
  * The engine without a network: for developing the page and testing it by itself. Never shipped.
  *
- * What happens is chosen by names, so that a test can bring about every state: see `SCENES` and the commands of `Shell`.
+ * What happens is chosen by names, so that a test can bring about every state: see `SCENES` and the commands of
+ * `Shell`.
  */
 
 import type {
