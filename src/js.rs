@@ -32,7 +32,7 @@ pub(crate) fn strings(texts: &[String]) -> JsValue {
     texts.iter().map(|text| JsValue::from_str(text)).collect::<Array>().into()
 }
 
-/// What was thrown, in words.
+/// Returns what was thrown, in words.
 pub(crate) fn thrown(error: &JsValue) -> String {
     let words = text(error, "message").or_else(|| error.as_string());
     words.unwrap_or_else(|| "unknown".to_owned()).chars().take(200).collect()

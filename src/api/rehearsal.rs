@@ -9,7 +9,7 @@ use wasm_bindgen_futures::spawn_local;
 /// Until what the control server is waited for has been asked, and the page shows so: two frames.
 const DELAY: Duration = Duration::from_millis(30);
 
-/// What was compiled stays so as long as the page.
+/// Set once the rehearsal has begun: what was compiled stays so as long as the page.
 static BEGUN: AtomicBool = AtomicBool::new(false);
 
 /// Has the browser compile what a session starts with, once per page.

@@ -9,7 +9,7 @@ pub(crate) fn window() -> Option<Window> {
     web_sys::window()
 }
 
-/// Whether the page came over TLS, and may therefore use nothing without it.
+/// Returns `true` if the page came over TLS, and may therefore use nothing without it.
 pub(crate) fn is_secure() -> bool {
     window().and_then(|window| window.location().protocol().ok()).is_some_and(|protocol| protocol == "https:")
 }

@@ -15,7 +15,7 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = "write")]
     pub(super) fn write_bytes(this: &TerminalPort, data: Uint8Array, done: &Function) -> Result<(), JsValue>;
 
-    /// What `onResize` passes to its listeners.
+    /// The argument that `onResize` passes to its listeners.
     pub(super) type Size;
 
     #[wasm_bindgen(method, getter)]

@@ -44,7 +44,7 @@ impl Flow {
         }
     }
 
-    /// Whether more may be written.
+    /// Returns `true` if more may be written.
     pub(super) fn is_open(&self) -> bool {
         !self.full
     }

@@ -19,7 +19,7 @@ const LIMIT: usize = 8 * 1024 * 1024;
 /// Keystrokes that wait share pieces of so many bytes.
 const PIECE: usize = 4096;
 
-/// What a terminal tells.
+/// An event of a terminal.
 #[derive(PartialEq, Eq)]
 pub enum TerminalEvent {
     /// Bytes for the shell's input, which a password may be among.
@@ -42,7 +42,7 @@ impl fmt::Debug for TerminalEvent {
     }
 }
 
-/// What is typed into a shell, from a terminal and from programs, and its size. Clones share what waits.
+/// Input that is typed into a shell, from a terminal and from programs, and its size. Clones share what waits.
 #[derive(Clone)]
 pub struct InputQueue {
     queue: Rc<RefCell<Queue>>,

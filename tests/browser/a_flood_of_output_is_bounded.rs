@@ -10,9 +10,9 @@ use dayfly_tests::tailnet::{MACHINE, on_shared_tailnet};
 use dayfly_tests::webdriver::CONTROL;
 use dayfly_tests::{Browser, Engine, Page};
 
-/// How much is sent.
+/// Bytes of output.
 const SIZE: u64 = 50 << 20;
-/// How long that may take, on a machine that does much else.
+/// Longest time that the output may take, on a machine that does much else.
 const LIMIT: Duration = Duration::from_secs(120);
 /// How much the page's process may take on top meanwhile: a full scrollback, the engine's buffers, compiled code, and
 /// what the collector of garbage leaves for later, which in Firefox is a lot.
@@ -22,9 +22,9 @@ const PIECE: u64 = 40 << 20;
 /// So many pieces at most may come until memory has settled: until a piece takes less than half of its own size on
 /// top. If the page kept what comes, none would.
 const PIECES: u32 = 6;
-/// How long Ctrl-C may take, from the key to the shell's answer on screen, with the drivers' own time.
+/// Longest time that Ctrl-C may take, from the key to the shell's answer on screen, with the drivers' own time.
 const AT_ONCE: Duration = Duration::from_secs(2);
-/// How often memory is looked at.
+/// Interval at which memory is looked at.
 const SAMPLE: Duration = Duration::from_millis(500);
 
 in_each_engine!(flood);

@@ -8,7 +8,7 @@ use dayfly_tests::tailnet::{MACHINE, Tailnet};
 use dayfly_tests::wait::READY;
 use dayfly_tests::{Browser, Engine, Lab, Page, Via, scenario};
 
-/// How long a way that was lost may take to be back: several attempts with growing pauses, at both of its ends.
+/// Longest time that a way that was lost may take to be back: several attempts with growing pauses, at both of its ends.
 const BACK: Duration = Duration::from_secs(60);
 
 #[test]

@@ -8,7 +8,7 @@ use dayfly_tests::wait::until;
 use dayfly_tests::{Browser, Engine, Page};
 use serde_json::json;
 
-/// What a page can keep, as one object; what an engine does not have is left out.
+/// Everything that a page can keep, as one object; what an engine does not have is left out.
 const STORED: &str = "Promise.all([
     indexedDB.databases?.() ?? [], globalThis.caches?.keys() ?? [],
     navigator.serviceWorker?.getRegistrations() ?? [], navigator.storage?.getDirectory?.().then(

@@ -2,7 +2,7 @@
 
 use crate::websocket::{Control, Decoder, WsError};
 
-/// What a client's bytes come to: payload, the last Ping, the Close, and the error that ended it all.
+/// The outcome of a client's bytes: payload, the last Ping, the Close, and the error that ended it all.
 type Outcome = (Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>, Option<WsError>);
 
 fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Outcome {

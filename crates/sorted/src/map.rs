@@ -28,13 +28,13 @@ impl<K, V> SortedMap<K, V> {
         Self(Vec::new())
     }
 
-    /// How many entries there are.
+    /// Returns how many entries there are.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Returns `true` if there are none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -77,7 +77,7 @@ impl<K, V> SortedMap<K, V> {
 }
 
 impl<K: Ord, V> SortedMap<K, V> {
-    /// Where a key is, or where it would be.
+    /// Returns where a key is, or where it would be.
     fn find<Q: Ord + ?Sized>(&self, wanted: &Q) -> Result<usize, usize>
     where
         K: Borrow<Q>,
@@ -106,7 +106,7 @@ impl<K: Ord, V> SortedMap<K, V> {
         self.0.get_mut(at).map(|(_, value)| value)
     }
 
-    /// Whether a key has a value.
+    /// Returns `true` if a key has a value.
     pub fn contains_key<Q: Ord + ?Sized>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,

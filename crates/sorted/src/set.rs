@@ -28,13 +28,13 @@ impl<T> SortedSet<T> {
         Self(SortedMap::new())
     }
 
-    /// How many elements there are.
+    /// Returns how many elements there are.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Returns `true` if there are none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -47,7 +47,7 @@ impl<T> SortedSet<T> {
 }
 
 impl<T: Ord> SortedSet<T> {
-    /// Whether this is an element.
+    /// Returns `true` if this is an element.
     pub fn contains<Q: Ord + ?Sized>(&self, element: &Q) -> bool
     where
         T: Borrow<Q>,

@@ -16,7 +16,7 @@ use crate::websocket::MAX_MESSAGE;
 /// A text message is an error. WebSocketBytes are at most 32 KiB long, and few of them wait to be sent.
 pub struct WebSocketBytes<S> {
     socket: WebSocketStream<S>,
-    /// What was received and not read yet.
+    /// Bytes that were received and not read yet.
     unread: Bytes,
 }
 

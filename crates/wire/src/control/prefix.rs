@@ -43,13 +43,13 @@ impl IpPrefix {
         self.bits
     }
 
-    /// Whether the prefix holds one address only.
+    /// Returns `true` if the prefix holds one address only.
     #[must_use]
     pub fn is_host(&self) -> bool {
         self.bits == width(self.address)
     }
 
-    /// Whether `address` is of the same family and agrees in the leading bits.
+    /// Returns `true` if `address` is of the same family and agrees in the leading bits.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address) {

@@ -45,7 +45,7 @@ impl Timestamp {
         self.seconds
     }
 
-    /// Whether this is Go's zero time, which stands for "no time".
+    /// Returns `true` if this is Go's zero time, which stands for "no time".
     #[must_use]
     pub fn is_zero(&self) -> bool {
         *self == Self::default()

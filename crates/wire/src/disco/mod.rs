@@ -13,9 +13,9 @@ use thiserror::Error;
 use crate::key::{DiscoPublic, KEY_LEN, NodePublic};
 use crate::nacl::{NONCE_LEN, OpenError, SharedKey};
 
-/// What a disco packet starts with: `TS` and a speech balloon (`disco.Magic`).
+/// The start of a disco packet: `TS` and a speech balloon (`disco.Magic`).
 pub const MAGIC: [u8; 6] = *b"TS\xf0\x9f\x92\xac";
-/// What precedes the box: magic, sender and nonce, in bytes.
+/// Length of the part before the box: magic, sender and nonce, in bytes.
 pub const HEADER_LEN: usize = MAGIC.len() + KEY_LEN + NONCE_LEN;
 /// Length of an address in a message: 16 bytes of IP, 2 of port.
 const ADDRESS_LEN: usize = 18;
@@ -25,7 +25,7 @@ pub const DERP_MAGIC_IP: Ipv4Addr = Ipv4Addr::new(127, 3, 3, 40);
 /// Identifies a [`Message::Ping`] and the Pong that answers it.
 pub type TxId = [u8; 12];
 
-/// Whether a packet is disco rather than WireGuard, by its first bytes (`disco.LooksLikeDiscoWrapper`).
+/// Returns `true` if a packet is disco rather than WireGuard, by its first bytes (`disco.LooksLikeDiscoWrapper`).
 ///
 /// Relays use the same test to decide whom to tell that a peer is gone.
 pub fn looks_like_disco(packet: &[u8]) -> bool {
@@ -37,7 +37,7 @@ pub const fn derp_address(region: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(DERP_MAGIC_IP), region)
 }
 
-/// Why a disco packet cannot be read.
+/// Reason why a disco packet cannot be read.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum DiscoError {
     /// It does not start as disco packets do, or ends before the box.
@@ -46,7 +46,7 @@ pub enum DiscoError {
     /// The box was not sealed by the sender that the packet names, or not for us.
     #[error("disco packet that its sender did not seal for us: {0}")]
     Open(#[from] OpenError),
-    /// What was in the box ends too early.
+    /// The box's contents end too early.
     #[error("disco message of type {kind:#04x} has {len} bytes, fewer than {min}")]
     TooShort {
         /// The message's type; 0 when even that is missing.
@@ -90,7 +90,7 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// What a disco packet says.
+/// The contents of a disco packet.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Message {
@@ -105,12 +105,12 @@ pub enum Message {
     Pong {
         /// Of the Ping.
         tx_id: TxId,
-        /// Where the Ping was seen to come from; [`derp_address`] when it came over a relay.
+        /// Address that the Ping was seen to come from; [`derp_address`] when it came over a relay.
         src: SocketAddr,
     },
     /// 0x03: asks the receiver, over DERP, to ping these addresses.
     CallMeMaybe {
-        /// Where the sender may be reached.
+        /// Addresses at which the sender may be reached.
         endpoints: Vec<SocketAddr>,
     },
     /// Any other type, to be ignored.

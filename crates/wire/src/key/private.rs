@@ -39,7 +39,7 @@ macro_rules! private_key {
                 &self.0
             }
 
-            /// Whether this is the all-zero key, which stands for "no key".
+            /// Returns `true` if this is the all-zero key, which stands for "no key".
             pub fn is_zero(&self) -> bool {
                 self.0 == [0; KEY_LEN]
             }
@@ -85,7 +85,7 @@ macro_rules! private_key {
 macro_rules! private_key_text {
     ($name:ident) => {
         impl $name {
-            /// What the text form starts with; machine and node keys have the same.
+            /// The start of the text form; machine and node keys have the same.
             pub const PREFIX: &'static str = "privkey:";
 
             /// The text form, for storing the secret.

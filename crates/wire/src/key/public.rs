@@ -47,7 +47,7 @@ macro_rules! public_key {
         pub struct $name([u8; KEY_LEN]);
 
         impl $name {
-            /// What the text form starts with.
+            /// The start of the text form.
             pub const PREFIX: &'static str = $prefix;
 
             /// The key with these bytes.
@@ -60,7 +60,7 @@ macro_rules! public_key {
                 &self.0
             }
 
-            /// Whether this is the all-zero key, which stands for "no key" on the wire.
+            /// Returns `true` if this is the all-zero key, which stands for "no key" on the wire.
             pub fn is_zero(&self) -> bool {
                 self.0 == [0; KEY_LEN]
             }

@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use super::KEY_LEN;
 
-/// Why a text is not a key of the kind that was asked for.
+/// Reason why a text is not a key of the kind that was asked for.
 ///
 /// The text itself is not repeated: it may be a secret.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
@@ -12,7 +12,7 @@ pub enum ParseKeyError {
     /// The text starts with something else: most often it is a key of another kind.
     #[error("a key of this kind starts with {expected:?}")]
     WrongPrefix {
-        /// What the text has to start with.
+        /// The prefix that the text has to have.
         expected: &'static str,
     },
     /// There are more or fewer digits after the prefix.
@@ -20,7 +20,7 @@ pub enum ParseKeyError {
     WrongLength {
         /// The prefix of this kind of key.
         prefix: &'static str,
-        /// How many bytes follow it.
+        /// Number of bytes that follow it.
         digits: usize,
     },
     /// A character is not a hexadecimal digit.
@@ -28,7 +28,7 @@ pub enum ParseKeyError {
     NotHex {
         /// The prefix of this kind of key.
         prefix: &'static str,
-        /// Where it is, counted in bytes from the end of the prefix.
+        /// Place where it is, counted in bytes from the end of the prefix.
         position: usize,
     },
 }

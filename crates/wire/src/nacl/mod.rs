@@ -20,10 +20,10 @@ use zeroize::{Zeroize as _, Zeroizing};
 pub const NONCE_LEN: usize = 24;
 /// Length of the authenticator that follows the nonce, in bytes.
 pub const TAG_LEN: usize = 16;
-/// How much longer a sealed message is than its plaintext, in bytes.
+/// Bytes by which a sealed message is longer than its plaintext.
 pub const OVERHEAD: usize = NONCE_LEN + TAG_LEN;
 
-/// Why a box could not be opened.
+/// Reason why a box could not be opened.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum OpenError {
     /// There is no room for a nonce and an authenticator.

@@ -21,17 +21,17 @@ const BINDING_REQUEST: [u8; 2] = [0x00, 0x01];
 const BINDING_SUCCESS: [u8; 2] = [0x01, 0x01];
 const MAPPED_ADDRESS: u16 = 0x0001;
 const XOR_MAPPED_ADDRESS: u16 = 0x0020;
-/// Where drafts of RFC 5389 had the attribute, and some servers still have it.
+/// The attribute's number in drafts of RFC 5389, which some servers still use.
 const XOR_MAPPED_ADDRESS_DRAFT: u16 = 0x8020;
 const SOFTWARE: u16 = 0x8022;
 const FINGERPRINT: u16 = 0x8028;
 const FINGERPRINT_LEN: usize = 8;
-/// What the fingerprint's CRC is combined with (RFC 8489, section 14.7).
+/// The constant that the fingerprint's CRC is combined with (RFC 8489, section 14.7).
 const FINGERPRINT_XOR: u32 = 0x5354_554e;
 /// The name that relays want to see.
 const TAILNODE: &[u8; 8] = b"tailnode";
 
-/// Why a packet is not a request to answer, or not a response to use.
+/// Reason why a packet is not a request to answer, or not a response to use.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum StunError {
     /// It is something else: disco, WireGuard, or noise.
@@ -60,7 +60,7 @@ pub enum StunError {
     NoAddress,
 }
 
-/// Whether a packet on a port that is shared with disco and WireGuard is STUN.
+/// Returns `true` if a packet on a port that is shared with disco and WireGuard is STUN.
 pub fn looks_like_stun(packet: &[u8]) -> bool {
     packet.len() >= HEADER_LEN && packet[0] & 0b1100_0000 == 0 && packet[4..8] == COOKIE
 }
@@ -220,7 +220,7 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// What addresses are combined with: the cookie and the transaction (RFC 8489, section 14.2).
+/// Returns what addresses are combined with: the cookie and the transaction (RFC 8489, section 14.2).
 fn address_mask(tx_id: &TxId) -> [u8; 16] {
     let mut mask = [0; 16];
     mask[..4].copy_from_slice(&COOKIE);

@@ -10,7 +10,7 @@ use crate::key::DiscoPublic;
 /// TSMP's IP protocol number, "any private encryption scheme" (Tailscale `types/ipproto/ipproto.go`).
 pub const IP_PROTOCOL: u8 = 99;
 
-/// Why the other end refused a connection (`packet.TailscaleRejectReason`).
+/// Reason why the other end refused a connection (`packet.TailscaleRejectReason`).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct RejectReason(pub u8);
 
@@ -32,13 +32,13 @@ impl RejectReason {
 pub struct Reject {
     /// The IP protocol of the connection: 6 for TCP, 17 for UDP.
     pub protocol: u8,
-    /// Why.
+    /// The underlying reason.
     pub reason: RejectReason,
     /// The port from which the connection was tried, at the receiver of this message.
     pub src_port: u16,
     /// The port that it was tried to.
     pub dst_port: u16,
-    /// Whether the refusal comes from a guess about the host's set-up and may be wrong.
+    /// `true` if the refusal comes from a guess about the host's set-up and may be wrong.
     pub maybe_broken: bool,
 }
 
@@ -52,7 +52,7 @@ pub enum Message {
     Ping([u8; 8]),
     /// `o`: answers a Ping.
     Pong {
-        /// What the Ping carried.
+        /// Data that the Ping carried.
         data: [u8; 8],
         /// The port of the sender's PeerAPI; 0 when it has none.
         peer_api_port: u16,
@@ -61,7 +61,7 @@ pub enum Message {
     DiscoKey(DiscoPublic),
 }
 
-/// Why a TSMP message cannot be read.
+/// Reason why a TSMP message cannot be read.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum TsmpError {
     /// Its first byte is none that is known here, or it is empty.

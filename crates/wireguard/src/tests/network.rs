@@ -28,7 +28,7 @@ pub(super) struct Ours {
     outgoing: Vec<Vec<u8>>,
     delivered: Vec<Vec<u8>>,
     pub(super) events: Vec<Event>,
-    /// Whether handshake messages may be refused for load.
+    /// `true` if handshake messages may be refused for load.
     pub(super) expect_load: bool,
 }
 
@@ -101,14 +101,14 @@ impl Node for Ours {
     }
 }
 
-/// How bad a network is.
+/// The faults of a network.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Weather {
     /// Of a hundred datagrams, how many are lost.
     pub(super) loss: u64,
     /// Of a hundred datagrams, how many come twice.
     pub(super) doubled: u64,
-    /// How much longer than the shortest a datagram may take, in milliseconds: more is more reordering.
+    /// Milliseconds that a datagram may take longer than the shortest: more is more reordering.
     pub(super) spread: u64,
 }
 

@@ -19,7 +19,7 @@ use crate::Key;
 const OURS: u8 = 0xa1;
 const THEIRS: u8 = 0xb2;
 const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-/// How often boringtun is asked what is due: it has no deadlines to tell.
+/// Interval at which boringtun is asked what is due: it has no deadlines to tell.
 const TICK: Duration = Duration::from_millis(250);
 
 fn public(seed: u8) -> Key {

@@ -99,7 +99,7 @@ pub(crate) struct Pair {
     pub(crate) rng: TestRng,
 }
 
-/// Which of the two.
+/// One of the two sides.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Side {
     A,
@@ -117,7 +117,7 @@ impl Side {
     }
 }
 
-/// What a datagram was, without its content.
+/// The kind of a datagram, without its content.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Got {
     Packet(Vec<u8>),
@@ -209,7 +209,7 @@ impl Pair {
         })
     }
 
-    /// What `side` has to send.
+    /// Returns what `side` has to send.
     pub(crate) fn transmits(&mut self, side: Side) -> Vec<Vec<u8>> {
         let to = self.key(side.other());
         let device = self.device(side);
