@@ -98,7 +98,7 @@ async fn dial(core: &NodeCore, dialer: &dyn Dialer, region: u32) -> Result<BoxBy
 }
 
 /// Carries bytes until the connection ends. Returns why it ended, and whether it was ever ready.
-async fn run(core: &NodeCore, region: u32, mut stream: BoxByteStream) -> (RelayError, bool) {
+pub(super) async fn run(core: &NodeCore, region: u32, mut stream: BoxByteStream) -> (RelayError, bool) {
     let mut pump = Pump {
         core,
         region,

@@ -5,6 +5,7 @@ mod blocking;
 mod events;
 mod listening;
 mod relays;
+mod writing;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
