@@ -1,4 +1,4 @@
-//! Reads bytes as a coordination server's answers.
+//! Reads bytes as a control server's answers.
 
 #![no_main]
 
