@@ -51,7 +51,7 @@ pub enum ShellEvent {
     ExitSignal {
         /// Without `SIG`, for instance `TERM`.
         name: String,
-        /// `true` if a core was dumped.
+        /// Whether a core was dumped.
         core_dumped: bool,
         /// The server's words, safe to show; often empty.
         message: String,
@@ -62,7 +62,7 @@ pub enum ShellEvent {
     Disconnected(Disconnect),
 }
 
-/// The way a session ended.
+/// How a session ended.
 #[derive(Clone, Debug)]
 pub(crate) struct End {
     pub(crate) reason: Disconnect,
@@ -83,15 +83,15 @@ struct State {
     channels: HashMap<ChannelId, Channel>,
     /// Cost of all queues.
     unread: usize,
-    /// `true` if the stream is not to be read.
+    /// Whether the stream is not to be read.
     paused: bool,
-    /// `true` if a writer needs the stream read nevertheless.
+    /// Whether a writer needs the stream read nevertheless.
     overrun: bool,
-    /// `true` if the stream is to fail.
+    /// Whether the stream is to fail.
     aborted: bool,
-    /// `true` if this side is closing the session.
+    /// Whether this side is closing the session.
     closing: bool,
-    /// `true` if the server has let the person in.
+    /// Whether the server has let the person in.
     authenticated: bool,
     /// Bytes taken from the stream.
     read: u64,
@@ -222,7 +222,7 @@ impl Flow {
         }
     }
 
-    /// Returns how the session ended, if it has.
+    /// How the session ended, if it has.
     pub(crate) fn end(&self) -> Option<End> {
         self.end.borrow().clone()
     }
@@ -326,7 +326,7 @@ impl Flow {
 
     // ---- what the stream below is asked ----
 
-    /// Returns whether the stream may be read now; if not, the task is woken when it may.
+    /// Whether the stream may be read now; if not, the task is woken when it may.
     pub(crate) fn poll_may_read(&self, context: &Context<'_>) -> Poll<Result<(), Aborted>> {
         let mut state = self.state();
         if state.aborted {
@@ -340,7 +340,7 @@ impl Flow {
         }
     }
 
-    /// Returns whether the stream may be written.
+    /// Whether the stream may be written.
     pub(crate) fn may_write(&self, context: &Context<'_>) -> Result<(), Aborted> {
         let mut state = self.state();
         keep(&mut state.stream_writer, context);
@@ -357,12 +357,12 @@ impl Flow {
         self.state().banners += 1;
     }
 
-    /// Returns `true` if the server has shown a banner.
+    /// Whether the server has shown a banner.
     pub(crate) fn has_had_banner(&self) -> bool {
         self.state().banners > 0
     }
 
-    /// Returns `true` if nothing but banners can have come since `mark`.
+    /// Whether nothing but banners can have come since `mark`.
     pub(crate) fn is_silent_since(&self, mark: Mark) -> bool {
         let state = self.state();
         state.read == mark.read || state.banners != mark.banners

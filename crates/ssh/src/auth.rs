@@ -29,7 +29,7 @@ const MAX_REQUESTS: u32 = 20;
 const MAX_ROUNDS: u32 = 16;
 /// Questions of one round.
 const MAX_PROMPTS: usize = 16;
-/// Time after which a packet that answers a password neither way is taken for a demand to change it.
+/// How long after a packet that answers a password neither way it is taken for a demand to change it.
 const SILENT_ANSWER: Duration = Duration::from_secs(3);
 
 /// What the server said to a request.
