@@ -1,4 +1,4 @@
-//! What snow asks for a handshake's primitives.
+//! Resolver that snow asks for a handshake's primitives.
 
 use core::cell::Cell;
 use core::fmt;
@@ -27,7 +27,7 @@ impl fmt::Debug for Resolver {
 }
 
 impl Resolver {
-    /// The primitives for one handshake; `rng` gives the 32 bytes of its ephemeral key, now.
+    /// Makes the primitives for one handshake; `rng` gives the 32 bytes of its ephemeral key, now.
     #[must_use]
     pub fn new(rng: &mut (impl CryptoRng + ?Sized)) -> Self {
         let mut bytes = Zeroizing::new([0; 32]);

@@ -22,32 +22,32 @@ impl<T: fmt::Debug> fmt::Debug for SortedSet<T> {
 }
 
 impl<T> SortedSet<T> {
-    /// A set of nothing.
+    /// Makes a set without elements.
     #[must_use]
     pub const fn new() -> Self {
         Self(SortedMap::new())
     }
 
-    /// Returns how many elements there are.
+    /// Returns the number of elements.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Returns `true` if there are none.
+    /// Returns `true` when there are no elements.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// All elements in their order.
+    /// Returns all elements in their order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> + ExactSizeIterator {
         self.0.keys()
     }
 }
 
 impl<T: Ord> SortedSet<T> {
-    /// Returns `true` if this is an element.
+    /// Returns `true` when this is an element.
     pub fn contains<Q: Ord + ?Sized>(&self, element: &Q) -> bool
     where
         T: Borrow<Q>,
@@ -55,12 +55,12 @@ impl<T: Ord> SortedSet<T> {
         self.0.contains_key(element)
     }
 
-    /// Adds an element. Whether it was none before.
+    /// Adds an element. Returns `true` when it was none before.
     pub fn insert(&mut self, element: T) -> bool {
         self.0.insert(element, ()).is_none()
     }
 
-    /// Removes an element. Whether it was one.
+    /// Removes an element. Returns `true` when it was one.
     pub fn remove<Q: Ord + ?Sized>(&mut self, element: &Q) -> bool
     where
         T: Borrow<Q>,

@@ -13,11 +13,11 @@ const MACHINE: [u8; 32] = [0x48; 32];
 const CONTROL: [u8; 32] = [0x50; 32];
 const EPHEMERAL: u8 = 0x58;
 
-/// An initiation that Go's server took for version 130 of the machine whose public key follows.
+/// Initiation that Go's server was sent, and took for version 130 of the machine whose public key follows.
 const INITIATION: &str = "00820100604c851fc5046a9493c0698d9ab7da0376bbb9deb6dbfcedc4dc887b5ffa279a6b59671c3844964260\
     c27056c3728de283b1f7146528f1ef03a213d48f7b445f635ed7a7075da01d95cae040fffbb43267a8f6526238254163df542007266ebeb6";
 const MACHINE_PUBLIC: &str = "mkey:9177b23278cbf0f3d17c36f2acc9b55e9c85f87b220a5386ec370d663e20e337";
-/// What it answered.
+/// Response that it answered with.
 const RESPONSE: &str = "02003058d2b99073f2ec9bb6dc2bb034752436d6603e65e61ced43c9908f2cdd026c1a5c3bbf836c05763fe7c09cb\
     35d541645";
 /// Its records `first` and `second`.

@@ -256,7 +256,7 @@ mod tests {
     use super::*;
     use crate::{Handshake, MAX_PLAINTEXT, accept};
 
-    /// The first bytes of HTTP/2.
+    /// First bytes of HTTP/2.
     const PREFACE: &[u8] = b"PRI * HTTP/2.0";
 
     fn pair(early: bool) -> (Stream, Stream) {

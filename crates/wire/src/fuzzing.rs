@@ -47,7 +47,7 @@ pub fn derp_server_frames(bytes: &[u8]) {
     derp_frames(bytes, Receiver::Server);
 }
 
-/// What is sealed in the two handshakes of DERP, from another who has the right key.
+/// Reads what is sealed in the two handshakes of DERP, from another who has the right key.
 pub fn derp_handshakes(bytes: &[u8]) {
     let sealed = SHARED.seal(&mut Counter::new(1), bytes);
     if let Ok(info) = crate::derp::open_client_info(&SHARED, &sealed) {
@@ -93,7 +93,7 @@ pub fn stun_response(bytes: &[u8]) {
     }
 }
 
-/// The text of a key.
+/// Reads the text of a key of each kind.
 pub fn keys(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     if let Ok(key) = text.parse::<NodePublic>() {
@@ -106,7 +106,7 @@ pub fn keys(bytes: &[u8]) {
     let _ = serde_json::from_slice::<NodePublic>(bytes);
 }
 
-/// A TSMP message.
+/// Reads a TSMP message, and writes it again.
 pub fn tsmp(bytes: &[u8]) {
     if let Ok(message) = crate::tsmp::Message::parse(bytes) {
         let mut again = Vec::new();

@@ -19,37 +19,37 @@ pub struct IpPrefix {
 pub struct IpPrefixError(String);
 
 impl IpPrefix {
-    /// A prefix of `bits` leading bits; `None` when the address has fewer bits than that.
+    /// Makes a prefix of `bits` leading bits; `None` when the address has fewer bits than that.
     #[must_use]
     pub fn new(address: IpAddr, bits: u8) -> Option<Self> {
         (bits <= width(address)).then_some(Self { address, bits })
     }
 
-    /// The prefix that holds just this address.
+    /// Makes the prefix that holds just this address.
     #[must_use]
     pub fn host(address: IpAddr) -> Self {
         Self { address, bits: width(address) }
     }
 
-    /// The address as written, host bits included.
+    /// Returns the address as written, host bits included.
     #[must_use]
     pub const fn address(&self) -> IpAddr {
         self.address
     }
 
-    /// The number of leading bits that count.
+    /// Returns the number of leading bits that count.
     #[must_use]
     pub const fn bits(&self) -> u8 {
         self.bits
     }
 
-    /// Returns `true` if the prefix holds one address only.
+    /// Returns `true` when the prefix holds one address only.
     #[must_use]
     pub fn is_host(&self) -> bool {
         self.bits == width(self.address)
     }
 
-    /// Returns `true` if `address` is of the same family and agrees in the leading bits.
+    /// Returns `true` for an address of the same family that agrees in the leading bits.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address) {

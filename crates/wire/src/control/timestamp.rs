@@ -33,19 +33,19 @@ impl Default for Timestamp {
 }
 
 impl Timestamp {
-    /// The time that many seconds after the Unix epoch.
+    /// Makes the time that many seconds after the Unix epoch.
     #[must_use]
     pub const fn from_unix(seconds: i64) -> Self {
         Self { seconds, nanos: 0 }
     }
 
-    /// Whole seconds since the Unix epoch.
+    /// Returns whole seconds since the Unix epoch.
     #[must_use]
     pub const fn unix(self) -> i64 {
         self.seconds
     }
 
-    /// Returns `true` if this is Go's zero time, which stands for "no time".
+    /// Returns `true` for Go's zero time, which stands for "no time".
     #[must_use]
     pub fn is_zero(&self) -> bool {
         *self == Self::default()

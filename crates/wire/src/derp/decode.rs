@@ -11,13 +11,13 @@ use super::{
 };
 use crate::key::{KEY_LEN, NodePublic};
 
-/// Why a frame, and with it the connection, cannot be read.
+/// Reason why a frame, and with it the connection, cannot be read.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum FrameError {
     /// Its payload is longer than any of its type may be.
     #[error("DERP frame of type {:#04x} has {len} bytes, more than {max}", kind.0)]
     TooLong {
-        /// The frame's type.
+        /// Type of the frame.
         kind: FrameType,
         /// Its payload's length in bytes, as its header tells.
         len: usize,
@@ -27,7 +27,7 @@ pub enum FrameError {
     /// Its payload does not hold what a frame of its type has to.
     #[error("DERP frame of type {:#04x} has {len} bytes, fewer than {min}", kind.0)]
     TooShort {
-        /// The frame's type.
+        /// Type of the frame.
         kind: FrameType,
         /// Its payload's length in bytes.
         len: usize,
@@ -39,7 +39,7 @@ pub enum FrameError {
     BadMagic,
 }
 
-/// Which end of a connection reads: the two have different limits, and a server is the stricter.
+/// The end of a connection that reads: the two have different limits, and a server is the stricter.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Receiver {
     /// A client, reading what a server sent.
@@ -51,7 +51,7 @@ pub enum Receiver {
 /// A frame's header: its type and the length of the payload that follows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Header {
-    /// The frame's type.
+    /// Type of the frame.
     pub kind: FrameType,
     /// The payload's length in bytes, the header not counted.
     pub len: usize,
@@ -107,7 +107,7 @@ const fn limits(kind: FrameType, receiver: Receiver) -> (usize, usize) {
 pub struct Decoded<'a> {
     /// The frame.
     pub frame: Frame<'a>,
-    /// How many bytes of the buffer it took.
+    /// Number of bytes of the buffer that it took.
     pub consumed: usize,
 }
 

@@ -95,7 +95,7 @@ pub fn put_recv_packet(out: &mut impl BufMut, src: &NodePublic, data: &[u8]) -> 
     Ok(())
 }
 
-/// Returns what precedes a packet of `len` bytes in a RecvPacket (0x05): for writers that gather.
+/// Returns the head of a RecvPacket (0x05) with a packet of `len` bytes, for writers that gather.
 ///
 /// The SendPacket that brought the packet has the same length, so a relay may also overwrite that frame's first
 /// bytes with these and pass the frame on as it lies.

@@ -85,23 +85,23 @@ pub enum Frame<'a> {
     KeepAlive,
     /// 0x07: one byte, 0 or 1.
     NotePreferred {
-        /// Whether this region is the client's home.
+        /// This region is the client's home.
         home: bool,
     },
     /// 0x08: `peer || reason`.
     PeerGone {
         /// The peer that cannot be reached over this server.
         peer: NodePublic,
-        /// Why.
+        /// Reason of the peer's absence.
         reason: PeerGoneReason,
     },
     /// 0x09: `peer [|| ip (16) || port (2)] [|| flags]`.
     PeerPresent {
         /// The client that is connected.
         peer: NodePublic,
-        /// Where it connected from, from servers that tell.
+        /// Address from which it connected, from servers that say.
         address: Option<SocketAddr>,
-        /// What is known about it.
+        /// Facts that the server knows about it.
         flags: PeerPresentFlags,
     },
     /// 0x0a: `src || dst || data`.
@@ -128,7 +128,7 @@ pub enum Frame<'a> {
     Health(&'a [u8]),
     /// 0x15: two 32-bit numbers of milliseconds.
     Restarting {
-        /// When to connect again.
+        /// Time after which to connect again.
         reconnect_in: Duration,
         /// For how long to go on trying.
         try_for: Duration,
@@ -142,7 +142,7 @@ pub enum Frame<'a> {
     },
 }
 
-/// Why a peer cannot be reached (`derp.PeerGoneReasonType`).
+/// Reason why a peer cannot be reached (`derp.PeerGoneReasonType`).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct PeerGoneReason(pub u8);
 
@@ -153,7 +153,7 @@ impl PeerGoneReason {
     pub const NOT_HERE: Self = Self(0x01);
 }
 
-/// What a server knows about a client, for its mesh (`derp.PeerPresentFlags`).
+/// Facts that a server knows about a client, for its mesh (`derp.PeerPresentFlags`).
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct PeerPresentFlags(pub u8);
 
@@ -167,7 +167,7 @@ impl PeerPresentFlags {
     /// A client that would rather be on another node of the region.
     pub const NOT_IDEAL: Self = Self(8);
 
-    /// Whether all flags of `other` are set here.
+    /// Returns `true` when all flags of `other` are set here.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }

@@ -1,4 +1,4 @@
-//! What client and server tell each other in the sealed part of their handshakes.
+//! The sealed part of the handshakes of client and server.
 
 use core::fmt;
 
@@ -12,7 +12,7 @@ use super::{MAX_CLIENT_INFO_LEN, MAX_FRAME_LEN, PROTOCOL_VERSION};
 use crate::key::{KEY_LEN, decode_hex, encode_hex};
 use crate::nacl::{OVERHEAD, OpenError, SharedKey};
 
-/// Why a handshake could not be read or made.
+/// Reason why a handshake could not be read or made.
 #[derive(Debug, Error)]
 pub enum InfoError {
     /// It is longer than the other end takes.
@@ -26,12 +26,12 @@ pub enum InfoError {
     /// The box was not made by the key that the other end claims, or not for ours.
     #[error("the DERP handshake was not sealed by the key it claims: {0}")]
     Open(#[source] OpenError),
-    /// What was in the box is not the JSON it should be.
+    /// The content of the box is not the JSON that it should be.
     #[error("the DERP handshake is not valid: {0}")]
     Json(#[source] serde_json::Error),
 }
 
-/// What a client tells about itself (`derp.ClientInfo`).
+/// A client's description of itself (`derp.ClientInfo`).
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct ClientInfo {
     /// The secret that the relays of one mesh share.
@@ -45,10 +45,10 @@ pub struct ClientInfo {
     /// The protocol version, 2; 0 when absent.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub version: u32,
-    /// Whether the client answers the server's Pings.
+    /// The client answers the server's Pings.
     #[serde(rename = "CanAckPings", default)]
     pub can_ack_pings: bool,
-    /// Whether the client is a prober that watches the relay.
+    /// The client is a prober that watches the relay.
     #[serde(rename = "IsProber", default, skip_serializing_if = "core::ops::Not::not")]
     pub is_prober: bool,
     /// A name for the server's statistics.
@@ -68,16 +68,16 @@ impl Default for ClientInfo {
     }
 }
 
-/// What a server tells a client that it accepts (`derp.ServerInfo`).
+/// A server's limits for a client that it accepts (`derp.ServerInfo`).
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct ServerInfo {
     /// The protocol version, 2; 0 when absent.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub version: u32,
-    /// How many bytes a second, frames included, the server takes from this client; 0 is no limit.
+    /// Bytes a second, frames included, that the server takes from this client; 0 is no limit.
     #[serde(rename = "TokenBucketBytesPerSecond", default, skip_serializing_if = "is_zero_u64")]
     pub bytes_per_second: u64,
-    /// How many bytes the client may send at once after a pause.
+    /// Bytes that the client may send at once after a pause.
     #[serde(rename = "TokenBucketBytesBurst", default, skip_serializing_if = "is_zero_u64")]
     pub bytes_burst: u64,
 }

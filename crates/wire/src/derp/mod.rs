@@ -22,7 +22,7 @@ pub use info::{ClientInfo, InfoError, MeshKey, ServerInfo, open_client_info, ope
 
 /// The protocol version that both handshakes tell (`derp.ProtocolVersion`).
 pub const PROTOCOL_VERSION: u32 = 2;
-/// What a ServerKey frame starts with: `DERP` and a key (`derp.Magic`).
+/// First bytes of a ServerKey frame, before the key: `DERP` and a key (`derp.Magic`).
 pub const MAGIC: [u8; 8] = *b"DERP\xf0\x9f\x94\x91";
 /// Length of a frame's header in bytes (`derp.FrameHeaderLen`).
 pub const HEADER_LEN: usize = 5;
@@ -36,7 +36,7 @@ pub const MAX_CLIENT_INFO_LEN: usize = 256 << 10;
 pub const MAX_SERVER_KEY_LEN: usize = 1 << 10;
 /// The longest Ping that a server takes, in bytes (`derpserver.go`, `handleFramePing`).
 pub const MAX_PING_LEN: usize = 1000;
-/// How often a server sends KeepAlive at least; it adds up to 5 s (`derp.KeepAlive`).
+/// Longest time between a server's KeepAlives; it adds up to 5 s (`derp.KeepAlive`).
 pub const KEEP_ALIVE: core::time::Duration = core::time::Duration::from_secs(60);
 
 #[cfg(test)]

@@ -13,9 +13,9 @@ use thiserror::Error;
 use crate::key::{DiscoPublic, KEY_LEN, NodePublic};
 use crate::nacl::{NONCE_LEN, OpenError, SharedKey};
 
-/// The start of a disco packet: `TS` and a speech balloon (`disco.Magic`).
+/// First bytes of a disco packet: `TS` and a speech balloon (`disco.Magic`).
 pub const MAGIC: [u8; 6] = *b"TS\xf0\x9f\x92\xac";
-/// Length of the part before the box: magic, sender and nonce, in bytes.
+/// Length of the head before the box: magic, sender and nonce, in bytes.
 pub const HEADER_LEN: usize = MAGIC.len() + KEY_LEN + NONCE_LEN;
 /// Length of an address in a message: 16 bytes of IP, 2 of port.
 const ADDRESS_LEN: usize = 18;
@@ -25,7 +25,7 @@ pub const DERP_MAGIC_IP: Ipv4Addr = Ipv4Addr::new(127, 3, 3, 40);
 /// Identifies a [`Message::Ping`] and the Pong that answers it.
 pub type TxId = [u8; 12];
 
-/// Returns `true` if a packet is disco rather than WireGuard, by its first bytes (`disco.LooksLikeDiscoWrapper`).
+/// Returns `true` for a packet that is disco rather than WireGuard, by its first bytes (`disco.LooksLikeDiscoWrapper`).
 ///
 /// Relays use the same test to decide whom to tell that a peer is gone.
 pub fn looks_like_disco(packet: &[u8]) -> bool {
@@ -46,7 +46,7 @@ pub enum DiscoError {
     /// The box was not sealed by the sender that the packet names, or not for us.
     #[error("disco packet that its sender did not seal for us: {0}")]
     Open(#[from] OpenError),
-    /// The box's contents end too early.
+    /// The message in the box ends too early.
     #[error("disco message of type {kind:#04x} has {len} bytes, fewer than {min}")]
     TooShort {
         /// The message's type; 0 when even that is missing.
@@ -63,7 +63,7 @@ pub enum DiscoError {
 pub struct Envelope<'a> {
     /// The sender's key; only opening the box proves it.
     pub sender: DiscoPublic,
-    /// Nonce and box.
+    /// Nonce, and the box behind it.
     sealed: &'a [u8],
 }
 
@@ -90,7 +90,7 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// The contents of a disco packet.
+/// Message of a disco packet.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Message {
@@ -103,9 +103,9 @@ pub enum Message {
     },
     /// 0x02: answers a Ping.
     Pong {
-        /// Of the Ping.
+        /// Transaction of the Ping.
         tx_id: TxId,
-        /// Address that the Ping was seen to come from; [`derp_address`] when it came over a relay.
+        /// Address from which the Ping was seen to come; [`derp_address`] when it came over a relay.
         src: SocketAddr,
     },
     /// 0x03: asks the receiver, over DERP, to ping these addresses.
@@ -115,7 +115,7 @@ pub enum Message {
     },
     /// Any other type, to be ignored.
     Unknown {
-        /// Its first byte.
+        /// First byte of the message.
         kind: u8,
     },
 }

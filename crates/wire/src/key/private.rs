@@ -29,27 +29,27 @@ macro_rules! private_key {
                 key
             }
 
-            /// The key with these bytes, as they are: X25519 clamps whatever it is given.
+            /// Makes the key with these bytes, as they are: X25519 clamps whatever it is given.
             pub const fn from_bytes(bytes: [u8; KEY_LEN]) -> Self {
                 Self(bytes)
             }
 
-            /// The secret itself.
+            /// Returns the secret bytes of the key.
             pub const fn as_bytes(&self) -> &[u8; KEY_LEN] {
                 &self.0
             }
 
-            /// Returns `true` if this is the all-zero key, which stands for "no key".
+            /// Returns `true` for the all-zero key, which stands for "no key".
             pub fn is_zero(&self) -> bool {
                 self.0 == [0; KEY_LEN]
             }
 
-            /// The public key that belongs to this one.
+            /// Returns the public key that belongs to this one.
             pub fn public(&self) -> $public {
                 $public::from_bytes(MontgomeryPoint::mul_base_clamped(self.0).to_bytes())
             }
 
-            /// The key of NaCl boxes between this key's owner and `peer`'s. One X25519: worth keeping.
+            /// Returns the key of NaCl boxes between this key's owner and `peer`'s. One X25519: worth keeping.
             pub fn shared(&self, peer: &$public) -> SharedKey {
                 SharedKey::new(&self.0, peer.as_bytes())
             }
@@ -85,10 +85,10 @@ macro_rules! private_key {
 macro_rules! private_key_text {
     ($name:ident) => {
         impl $name {
-            /// The start of the text form; machine and node keys have the same.
+            /// Prefix of the text form; machine and node keys have the same.
             pub const PREFIX: &'static str = "privkey:";
 
-            /// The text form, for storing the secret.
+            /// Returns the text form, for storing the secret.
             pub fn to_secret_text(&self) -> Zeroizing<String> {
                 let digits = Zeroizing::new(encode_hex(&self.0));
                 let mut text = Zeroizing::new(String::with_capacity(Self::PREFIX.len() + digits.len()));

@@ -47,25 +47,25 @@ macro_rules! public_key {
         pub struct $name([u8; KEY_LEN]);
 
         impl $name {
-            /// The start of the text form.
+            /// Prefix of the text form.
             pub const PREFIX: &'static str = $prefix;
 
-            /// The key with these bytes.
+            /// Makes the key with these bytes.
             pub const fn from_bytes(bytes: [u8; KEY_LEN]) -> Self {
                 Self(bytes)
             }
 
-            /// The key's bytes.
+            /// Returns the bytes of the key.
             pub const fn as_bytes(&self) -> &[u8; KEY_LEN] {
                 &self.0
             }
 
-            /// Returns `true` if this is the all-zero key, which stands for "no key" on the wire.
+            /// Returns `true` for the all-zero key, which stands for "no key" on the wire.
             pub fn is_zero(&self) -> bool {
                 self.0 == [0; KEY_LEN]
             }
 
-            /// A form for logs, long enough to tell the keys of one tailnet apart.
+            /// Returns a form for logs, long enough to tell the keys of one tailnet apart.
             pub fn short(&self) -> impl fmt::Display + use<> {
                 let short: fn(&[u8; KEY_LEN]) -> Short = $short;
                 short(&self.0)

@@ -12,7 +12,7 @@ pub enum ParseKeyError {
     /// The text starts with something else: most often it is a key of another kind.
     #[error("a key of this kind starts with {expected:?}")]
     WrongPrefix {
-        /// The prefix that the text has to have.
+        /// Prefix that the text has to have.
         expected: &'static str,
     },
     /// There are more or fewer digits after the prefix.
@@ -20,7 +20,7 @@ pub enum ParseKeyError {
     WrongLength {
         /// The prefix of this kind of key.
         prefix: &'static str,
-        /// Number of bytes that follow it.
+        /// Number of bytes behind it.
         digits: usize,
     },
     /// A character is not a hexadecimal digit.
@@ -28,7 +28,7 @@ pub enum ParseKeyError {
     NotHex {
         /// The prefix of this kind of key.
         prefix: &'static str,
-        /// Place where it is, counted in bytes from the end of the prefix.
+        /// Position in bytes from the end of the prefix.
         position: usize,
     },
 }

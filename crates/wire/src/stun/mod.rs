@@ -21,12 +21,12 @@ const BINDING_REQUEST: [u8; 2] = [0x00, 0x01];
 const BINDING_SUCCESS: [u8; 2] = [0x01, 0x01];
 const MAPPED_ADDRESS: u16 = 0x0001;
 const XOR_MAPPED_ADDRESS: u16 = 0x0020;
-/// The attribute's number in drafts of RFC 5389, which some servers still use.
+/// Type of the attribute in drafts of RFC 5389, which some servers still use.
 const XOR_MAPPED_ADDRESS_DRAFT: u16 = 0x8020;
 const SOFTWARE: u16 = 0x8022;
 const FINGERPRINT: u16 = 0x8028;
 const FINGERPRINT_LEN: usize = 8;
-/// The constant that the fingerprint's CRC is combined with (RFC 8489, section 14.7).
+/// Value that the fingerprint's CRC is combined with (RFC 8489, section 14.7).
 const FINGERPRINT_XOR: u32 = 0x5354_554e;
 /// The name that relays want to see.
 const TAILNODE: &[u8; 8] = b"tailnode";
@@ -60,7 +60,7 @@ pub enum StunError {
     NoAddress,
 }
 
-/// Returns `true` if a packet on a port that is shared with disco and WireGuard is STUN.
+/// Returns `true` for STUN, on a port that is shared with disco and WireGuard.
 pub fn looks_like_stun(packet: &[u8]) -> bool {
     packet.len() >= HEADER_LEN && packet[0] & 0b1100_0000 == 0 && packet[4..8] == COOKIE
 }
@@ -220,7 +220,7 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// Returns what addresses are combined with: the cookie and the transaction (RFC 8489, section 14.2).
+/// Mask that addresses are combined with: the cookie and the transaction (RFC 8489, section 14.2).
 fn address_mask(tx_id: &TxId) -> [u8; 16] {
     let mut mask = [0; 16];
     mask[..4].copy_from_slice(&COOKIE);

@@ -10,7 +10,7 @@ use crate::key::DiscoPublic;
 /// TSMP's IP protocol number, "any private encryption scheme" (Tailscale `types/ipproto/ipproto.go`).
 pub const IP_PROTOCOL: u8 = 99;
 
-/// Reason why the other end refused a connection (`packet.TailscaleRejectReason`).
+/// Reason why the other end rejected a connection (`packet.TailscaleRejectReason`).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct RejectReason(pub u8);
 
@@ -32,17 +32,17 @@ impl RejectReason {
 pub struct Reject {
     /// The IP protocol of the connection: 6 for TCP, 17 for UDP.
     pub protocol: u8,
-    /// The underlying reason.
+    /// Reason of the rejection.
     pub reason: RejectReason,
     /// The port from which the connection was tried, at the receiver of this message.
     pub src_port: u16,
     /// The port that it was tried to.
     pub dst_port: u16,
-    /// `true` if the refusal comes from a guess about the host's set-up and may be wrong.
+    /// The rejection is a guess about the host's set-up, and may be wrong.
     pub maybe_broken: bool,
 }
 
-/// A TSMP message.
+/// Message of TSMP, in an IP packet of its own.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Message {
@@ -52,7 +52,7 @@ pub enum Message {
     Ping([u8; 8]),
     /// `o`: answers a Ping.
     Pong {
-        /// Data that the Ping carried.
+        /// Bytes that the Ping carried.
         data: [u8; 8],
         /// The port of the sender's PeerAPI; 0 when it has none.
         peer_api_port: u16,
@@ -67,10 +67,10 @@ pub enum TsmpError {
     /// Its first byte is none that is known here, or it is empty.
     #[error("TSMP message of an unknown type")]
     UnknownType,
-    /// It ends too early.
+    /// The message ends too early.
     #[error("TSMP message {:?} is cut short", char::from(*kind))]
     TooShort {
-        /// Its first byte.
+        /// First byte of the message.
         kind: u8,
     },
 }
