@@ -110,7 +110,7 @@ impl Shell {
         });
         let (session, shell, shared) = (started.session, started.shell, Rc::clone(&link));
         let exit = future_to_promise(async move {
-            let (writer, reader) = shell.split();
+            let dayfly_ssh::Shell { writer, reader } = shell;
             let ending = run(&shared, &writer, reader).await;
             shared.terminal.take();
             let exit = ending.object(&shared);

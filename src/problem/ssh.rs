@@ -1,6 +1,6 @@
 //! SSH: from the server's greeting to a shell, and how a shell is lost.
 
-use dayfly_ssh::{ConnectError, Disconnect, Method, OpenError, Step};
+use dayfly_ssh::{ConnectError, Disconnect, Method, OpenError, Phase};
 
 use super::{Problem, says};
 
@@ -66,9 +66,9 @@ pub fn of_connect(error: &ConnectError, host: &str, user: &str) -> Problem {
 }
 
 fn step_of(error: &ConnectError) -> &'static str {
-    let of = |step: &Step| match step {
-        Step::Authentication => "auth",
-        Step::VersionExchange | Step::KeyExchange => "ssh",
+    let of = |phase: &Phase| match phase {
+        Phase::Authentication => "auth",
+        Phase::VersionExchange | Phase::KeyExchange => "ssh",
     };
     match error {
         ConnectError::HostKeysUnusable { .. }
@@ -77,9 +77,9 @@ fn step_of(error: &ConnectError) -> &'static str {
         ConnectError::Denied { .. }
         | ConnectError::AuthExhausted { .. }
         | ConnectError::PasswordChangeRequired => "auth",
-        ConnectError::Disconnected { step, .. }
-        | ConnectError::Timeout { step, .. }
-        | ConnectError::Stream { step, .. } => of(step),
+        ConnectError::Disconnected { phase, .. }
+        | ConnectError::Timeout { phase, .. }
+        | ConnectError::Stream { phase, .. } => of(phase),
         _ => "ssh",
     }
 }
@@ -252,9 +252,9 @@ mod tests {
 
     #[test]
     fn a_silent_server_is_told_by_its_step() {
-        let timeout = |step| ConnectError::Timeout { step, after: Duration::from_secs(15) };
-        assert_eq!(of_connect(&timeout(Step::VersionExchange), "web", "root").step, "ssh");
-        assert_eq!(of_connect(&timeout(Step::Authentication), "web", "root").step, "auth");
+        let timeout = |phase| ConnectError::Timeout { phase, after: Duration::from_secs(15) };
+        assert_eq!(of_connect(&timeout(Phase::VersionExchange), "web", "root").step, "ssh");
+        assert_eq!(of_connect(&timeout(Phase::Authentication), "web", "root").step, "auth");
     }
 
     #[test]

@@ -7,11 +7,13 @@ use anyhow::{Context as _, Result, bail, ensure};
 use dayfly_platform::BoxFuture;
 use dayfly_ssh::{
     ConnectError, HostKey, HostKeyAnswer, Interaction, KeyboardInteractive, Options, PasswordRequest,
-    PrivateKey, PrivateKeyRequest, Secret, Session,
+    PrivateKey, PrivateKeyRequest, Secret, Session, ShellEvent, Signal,
 };
 use dayfly_tests::native::{MACHINE, NativeNode, Tailnet};
-use dayfly_tests::sshd::make_key;
+use dayfly_tests::sshd::{USER, has_user, make_key};
+use dayfly_tests::wait::READY;
 use dayfly_tests::{Sshd, SshdOptions, scenario};
+use tokio::net::TcpStream;
 
 #[test]
 fn by_key() -> Result<()> {
@@ -26,7 +28,7 @@ fn by_key() -> Result<()> {
         let mut options = Options::new("root", MACHINE);
         options.known_host_keys = vec![sshd.host_key()?];
         let session = log_in(&node, sshd.port(), &options, &pem)?.context("logging in")?;
-        ensure!(session.peer().software.contains("OpenSSH"), "{:?}", session.peer());
+        ensure!(session.server().software.contains("OpenSSH"), "{:?}", session.server());
         let ran = node.run(&session, "id -un; exit 4", b"")?;
         ensure!(ran.text() == "root" && ran.status == Some(4), "{ran:?}");
 
@@ -36,6 +38,43 @@ fn by_key() -> Result<()> {
             Err(error) => bail!("it was refused for another reason: {error}"),
             Ok(_) => bail!("another host key was accepted"),
         }
+    })
+}
+
+/// As a normal user: OpenSSH signals no program of root's.
+#[test]
+fn and_signals_a_program_there() -> Result<()> {
+    if !has_user() {
+        eprintln!("SKIPPED: the user {USER} is only in the namespace of `cargo xtask test`");
+        return Ok(());
+    }
+    scenario(|lab| {
+        let path = lab.peer_dir("keys")?.join("id");
+        let authorized_key = Some(make_key(&path)?);
+        let sshd = Sshd::start(lab, SshdOptions { authorized_key, ..SshdOptions::default() })?;
+        let mut options = Options::new(USER, "sshd");
+        options.known_host_keys = vec![sshd.host_key()?];
+        let mut holder = KeyHolder(Some(fs::read_to_string(&path)?));
+        let signal = async {
+            let stream = TcpStream::connect(("127.0.0.1", sshd.port())).await?;
+            let session = dayfly_ssh::connect(stream, options, &mut holder).await?;
+            let command = "trap 'exit 5' INT; echo ready; while kill -0 $PPID; do sleep 0.01; done";
+            let mut shell = session.exec(command, None).await?;
+            let mut ready = Vec::new();
+            while !ready.starts_with(b"ready") {
+                match shell.reader.next().await {
+                    Some(ShellEvent::Data(bytes)) => ready.extend_from_slice(&bytes),
+                    other => bail!("{other:?} before it was ready"),
+                }
+            }
+            shell.writer.signal(Signal::Int).await?;
+            let ended = shell.reader.next().await;
+            ensure!(ended == Some(ShellEvent::ExitStatus(5)), "{ended:?}");
+            session.close().await;
+            Ok(())
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async { tokio::time::timeout(READY, signal).await })?
     })
 }
 

@@ -93,7 +93,7 @@ fn names_of_the_machine(node: &NativeNode) -> Result<Vec<String>> {
 
 fn has_a_shell(node: &NativeNode, host: &str) -> Result<Session> {
     let session = node.ssh(host, "root")?;
-    let peer = session.peer();
+    let peer = session.server();
     ensure!(peer.software.starts_with("SSH-2.0-Tailscale"), "{host} is {:?}", peer.software);
     let ran = node.run(&session, "id -un; echo wrong >&2; exit 3", b"")?;
     ensure!(ran.text() == "root", "{host}: {ran:?}");

@@ -1,4 +1,4 @@
-//! What `russh` reports, handed on: output into the [`Flow`], questions to whoever connects.
+//! Callbacks of `russh`: output goes into [`Inbound`], questions to whoever connects.
 //!
 //! Each callback is awaited by the loop that also sends, so none waits for a reader of output. Only the question for
 //! the host key is waited for, before which there is nothing to send.
@@ -12,18 +12,19 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::config;
 use crate::error::{ConnectError, Disconnect};
-use crate::flow::{Flow, ShellEvent};
-use crate::host_key::{HostKey, KnownHostKeys};
+use crate::host_key::HostKey;
+use crate::inbound::{Inbound, ShellEvent};
+use crate::known_hosts::KnownHostKeys;
 use crate::text::{self, MAX_TEXT};
 
-/// What whoever connects has to show or to answer.
+/// A banner to show, or a question to answer, for whoever connects.
 #[derive(Debug)]
 pub(crate) enum Question {
     Banner(String),
     HostKey(HostKey, oneshot::Sender<bool>),
 }
 
-/// What the two sides agreed on.
+/// Result of the key exchange.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Agreed {
     pub(crate) host_key: Option<HostKey>,
@@ -36,13 +37,13 @@ pub(crate) struct Agreed {
 pub(crate) struct Client {
     pub(crate) host: String,
     pub(crate) known: KnownHostKeys,
-    pub(crate) flow: Arc<Flow>,
+    pub(crate) inbound: Arc<Inbound>,
     pub(crate) questions: mpsc::Sender<Question>,
     pub(crate) agreed: Option<oneshot::Sender<Agreed>>,
     pub(crate) host_key: Option<HostKey>,
 }
 
-/// Why the loop of `russh` ends.
+/// Error that ends the loop of `russh`.
 #[derive(Debug)]
 pub(crate) enum ClientError {
     Ssh(russh::Error),
@@ -66,7 +67,7 @@ impl Handler for Client {
     type Error = ClientError;
 
     async fn auth_banner(&mut self, banner: &str, _: &mut Session) -> Result<(), ClientError> {
-        self.flow.count_banner();
+        self.inbound.count_banner();
         // If nobody connects any more, nobody wants to know.
         let _ = self.questions.send(Question::Banner(text::printable(banner, MAX_TEXT))).await;
         Ok(())
@@ -95,7 +96,7 @@ impl Handler for Client {
         names: &Names,
         session: &mut Session,
     ) -> Result<(), ClientError> {
-        self.flow.keys_exchanged();
+        self.inbound.keys_exchanged();
         let Some(agreed) = self.agreed.take() else { return Ok(()) };
         if !names.strict_kex() && config::needs_strict_kex(names.cipher, [names.client_mac, names.server_mac])
         {
@@ -119,12 +120,12 @@ impl Handler for Client {
         _: u32,
         _: &mut Session,
     ) -> Result<(), ClientError> {
-        self.flow.open(id);
+        self.inbound.open(id);
         Ok(())
     }
 
     async fn data(&mut self, id: ChannelId, data: &[u8], _: &mut Session) -> Result<(), ClientError> {
-        self.flow.push_data(id, data, false);
+        self.inbound.push_data(id, data, false);
         Ok(())
     }
 
@@ -135,12 +136,12 @@ impl Handler for Client {
         data: &[u8],
         _: &mut Session,
     ) -> Result<(), ClientError> {
-        self.flow.push_data(id, data, true);
+        self.inbound.push_data(id, data, true);
         Ok(())
     }
 
     async fn exit_status(&mut self, id: ChannelId, status: u32, _: &mut Session) -> Result<(), ClientError> {
-        self.flow.push_event(id, ShellEvent::ExitStatus(status));
+        self.inbound.push_event(id, ShellEvent::ExitStatus(status));
         Ok(())
     }
 
@@ -155,22 +156,22 @@ impl Handler for Client {
     ) -> Result<(), ClientError> {
         let name = text::line(signal_name(&signal), 64);
         let message = text::printable(message, MAX_TEXT);
-        self.flow.push_event(id, ShellEvent::ExitSignal { name, core_dumped, message });
+        self.inbound.push_event(id, ShellEvent::ExitSignal { name, core_dumped, message });
         Ok(())
     }
 
     async fn channel_close(&mut self, id: ChannelId, _: &mut Session) -> Result<(), ClientError> {
-        self.flow.push_event(id, ShellEvent::Closed);
+        self.inbound.push_event(id, ShellEvent::Closed);
         Ok(())
     }
 
     async fn channel_success(&mut self, id: ChannelId, _: &mut Session) -> Result<(), ClientError> {
-        self.flow.push_reply(id, true);
+        self.inbound.push_reply(id, true);
         Ok(())
     }
 
     async fn channel_failure(&mut self, id: ChannelId, _: &mut Session) -> Result<(), ClientError> {
-        self.flow.push_reply(id, false);
+        self.inbound.push_reply(id, false);
         Ok(())
     }
 
@@ -180,11 +181,11 @@ impl Handler for Client {
                 let text = text::printable(&info.message, MAX_TEXT);
                 (Disconnect::Peer { reason: info.reason_code as u32, text }, false)
             }
-            DisconnectReason::Error(_) if self.flow.is_closing() => (Disconnect::Local, false),
+            DisconnectReason::Error(_) if self.inbound.is_closing() => (Disconnect::Local, false),
             DisconnectReason::Error(ClientError::Ssh(error)) => {
                 // Tailscale gives its reason as a banner and hangs up, without an answer to the request.
                 let refused =
-                    is_hang_up(&error) && self.flow.has_had_banner() && !self.flow.is_authenticated();
+                    is_hang_up(&error) && self.inbound.has_had_banner() && !self.inbound.is_authenticated();
                 let denied = refused || matches!(error, russh::Error::NoAuthMethod);
                 (ended_by(error), denied)
             }
@@ -192,7 +193,7 @@ impl Handler for Client {
                 (Disconnect::Protocol(error.to_string()), false)
             }
         };
-        self.flow.finish(reason, denied);
+        self.inbound.finish(reason, denied);
         Ok(())
     }
 
@@ -275,7 +276,7 @@ impl Handler for Client {
     }
 }
 
-/// Whether the server closed the stream in good order.
+/// Returns `true` if the server closed the stream in good order.
 fn is_hang_up(error: &russh::Error) -> bool {
     match error {
         russh::Error::IO(error) => error.kind() == std::io::ErrorKind::UnexpectedEof,

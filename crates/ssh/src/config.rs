@@ -1,4 +1,4 @@
-//! What is asked of a session, and what is offered to the server.
+//! Options of a session, and the algorithms that are offered to the server.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -16,10 +16,10 @@ const MAX_PACKET: u32 = 32 * 1024;
 /// Messages that `russh` may queue for a channel while it is being opened; afterwards nothing is queued there.
 const OPENING_QUEUE: usize = 32;
 
-/// How the person is to be logged in, and how the server is to be recognised.
+/// Options of a session: who logs in, and which host keys are right.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// User name on the server.
+    /// Login name on the server.
     pub user: String,
     /// The host's name as the person knows it: for questions and errors only.
     pub host: String,
@@ -28,7 +28,7 @@ pub struct Options {
     pub known_host_keys: Vec<String>,
     /// Environment variables to ask for with each program. Servers ignore most names; `LANG` and `LC_*` are usual.
     pub env: Vec<(String, String)>,
-    /// Which algorithms to offer.
+    /// Algorithms to offer to the server.
     pub offer: Offer,
     /// Longest silence of the server where an answer is due.
     pub timeout: Duration,
@@ -53,7 +53,7 @@ impl Options {
     }
 }
 
-/// Which algorithms are offered to the server.
+/// A set of algorithms to offer to the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Offer {
     /// The fastest ones in a browser first. Servers without strict key exchange are refused where that matters.
@@ -95,7 +95,8 @@ const MACS: &[mac::Name] = &[mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM, mac::HM
 
 const MACS_WITHOUT_STRICT_KEX: &[mac::Name] = &[mac::HMAC_SHA256, mac::HMAC_SHA512];
 
-/// Whether messages could be removed from under this cipher and MAC without strict key exchange (CVE-2023-48795).
+/// Returns `true` if this cipher and MAC need strict key exchange, without which messages could be removed unseen
+/// (CVE-2023-48795).
 pub(crate) fn needs_strict_kex(cipher: cipher::Name, macs: [mac::Name; 2]) -> bool {
     cipher == cipher::CHACHA20_POLY1305
         || macs

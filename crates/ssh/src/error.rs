@@ -1,4 +1,4 @@
-//! What can go wrong, each with what was seen.
+//! Errors, each with what was seen.
 
 use std::fmt;
 use std::io;
@@ -9,16 +9,16 @@ use crate::interaction::Method;
 
 /// A part of connecting, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum Phase {
     /// Both sides name their software (RFC 4253 section 4.2).
     VersionExchange,
     /// Keys are agreed and the server proves its host key (RFC 4253 sections 7 and 8).
     KeyExchange,
-    /// The server decides whether to let the person in (RFC 4252).
+    /// The server admits or rejects the person (RFC 4252).
     Authentication,
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::VersionExchange => "the exchange of versions",
@@ -28,11 +28,11 @@ impl fmt::Display for Step {
     }
 }
 
-/// Why [`connect`](crate::connect) ended without a session. Texts that came from the server are safe to show.
+/// Error of [`connect`](crate::connect). Texts that came from the server are safe to show.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// What answered is not an SSH 2 server.
+    /// The other side is not an SSH 2 server.
     #[error("the other side does not speak SSH 2: {}", seen_or_nothing(.seen))]
     VersionExchange {
         /// The beginning of what it sent.
@@ -41,11 +41,11 @@ pub enum ConnectError {
     /// The two sides have no algorithm of one kind in common.
     #[error("no common {kind} algorithm: the server offers {}", .theirs.join(", "))]
     NoCommonAlgorithm {
-        /// Which kind: key exchange, host key, cipher, MAC.
+        /// Kind of the algorithm: key exchange, host key, cipher, MAC.
         kind: String,
-        /// What was offered to the server.
+        /// Algorithms that were offered to the server.
         ours: Vec<String>,
-        /// What the server offers.
+        /// Algorithms that the server offers.
         theirs: Vec<String>,
     },
     /// The server lacks strict key exchange and the agreed cipher needs it: somebody on the way could remove messages
@@ -54,7 +54,7 @@ pub enum ConnectError {
         "{server} lacks strict key exchange, without which {cipher} can be tampered with; it should be updated"
     )]
     NoStrictKex {
-        /// The server's software.
+        /// Identification of the server's software.
         server: String,
         /// The cipher that was agreed on.
         cipher: String,
@@ -81,35 +81,35 @@ pub enum ConnectError {
     /// The person refused the host key. Nothing was sent to the server after that.
     #[error("host key {} of {} was refused", .got.fingerprint, .got.host)]
     HostKeyRefused {
-        /// The refused key.
+        /// Host key that was refused.
         got: HostKey,
     },
     /// The server refused without giving any way on that this side has.
     #[error("the server denies access{}", because(.banner))]
     Denied {
-        /// What the server had to say, for instance Tailscale's reason; may be empty.
+        /// Text that the server sent, for instance Tailscale's reason; may be empty.
         banner: String,
-        /// What the server would accept, none of which can be offered; empty if nothing.
+        /// Methods that the server would accept, none of which this side has; empty if none.
         methods: Vec<&'static str>,
     },
     /// Each way that the server offers was tried or declined.
     #[error("authentication failed after {attempts} attempts")]
     AuthExhausted {
-        /// What the server said meanwhile; may be empty.
+        /// Text that the server sent meanwhile; may be empty.
         banner: String,
-        /// What the server still offers.
+        /// Methods that the server still offers.
         methods: Vec<Method>,
-        /// How many times the server was asked, the first question aside.
+        /// Number of requests that the server answered, the first one (`none`) aside.
         attempts: u32,
     },
     /// The server took the password but demands a new one, which cannot be set here.
     #[error("the server demands a new password: change it on the machine itself, then connect again")]
     PasswordChangeRequired,
     /// The server ended the connection and said why.
-    #[error("the server disconnected during {step}: {text} (reason {reason})")]
+    #[error("the server disconnected during {phase}: {text} (reason {reason})")]
     Disconnected {
-        /// When.
-        step: Step,
+        /// Phase of connecting in which it happened.
+        phase: Phase,
         /// Reason code of RFC 4253 section 11.1.
         reason: u32,
         /// The server's explanation; may be empty.
@@ -118,25 +118,37 @@ pub enum ConnectError {
     /// The server sent more than any server needs before it lets somebody in.
     #[error("the server sent more than {limit} bytes before authentication was over")]
     Flooded {
-        /// The limit, in bytes.
+        /// Limit that was exceeded, in bytes.
         limit: u64,
     },
     /// The server did not answer in time.
-    #[error("no answer during {step} for {} seconds", .after.as_secs())]
+    #[error("no answer during {phase} for {} seconds", .after.as_secs())]
     Timeout {
-        /// When.
-        step: Step,
-        /// How long was waited.
+        /// Phase of connecting in which it happened.
+        phase: Phase,
+        /// Time that was waited.
         after: Duration,
     },
     /// The byte stream failed or ended.
-    #[error("the connection broke during {step}: {source}")]
+    #[error("the connection broke during {phase}: {source}")]
     Stream {
-        /// When.
-        step: Step,
-        /// What the stream reported.
+        /// Phase of connecting in which it happened.
+        phase: Phase,
+        /// Error that the stream reported.
         source: io::Error,
     },
+}
+
+impl ConnectError {
+    /// Makes the end of a session during `phase` into the reason why there is none.
+    pub(crate) fn ended(phase: Phase, reason: Disconnect) -> Self {
+        match reason {
+            Disconnect::Peer { reason, text } => Self::Disconnected { phase, reason, text },
+            Disconnect::Protocol(text) => Self::Kex(text),
+            Disconnect::Stream(text) => Self::Stream { phase, source: io::Error::other(text) },
+            Disconnect::Local => Self::Stream { phase, source: io::ErrorKind::ConnectionAborted.into() },
+        }
+    }
 }
 
 fn seen_or_nothing(seen: &str) -> &str {
@@ -148,11 +160,11 @@ fn because(banner: &str) -> String {
     if reason.is_empty() { String::new() } else { format!(": {reason}") }
 }
 
-/// How a session ended.
+/// Reason for which a session ended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Disconnect {
-    /// This side closed it.
+    /// This side closed the session.
     #[error("closed")]
     Local,
     /// The server closed it and said why.
@@ -171,7 +183,7 @@ pub enum Disconnect {
     Protocol(String),
 }
 
-/// Why no program could be started on the server.
+/// Error of starting a program on the server.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -187,19 +199,19 @@ pub enum OpenError {
     /// The server did not answer in time.
     #[error("no answer from the server for {} seconds", .0.as_secs())]
     Timeout(Duration),
-    /// The session is over.
+    /// The session has ended.
     #[error(transparent)]
     Disconnected(#[from] Disconnect),
 }
 
-/// Why input, a new size or a signal could not be sent.
+/// Error of sending input, a new size or a signal.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteError {
     /// The program has ended, or its channel was closed.
     #[error("the program has ended")]
     Closed,
-    /// The session is over.
+    /// The session has ended.
     #[error(transparent)]
     Disconnected(#[from] Disconnect),
 }

@@ -8,9 +8,9 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::error::Disconnect;
-use crate::flow::{Aborted, Flow};
+use crate::inbound::{Aborted, Inbound};
 
-/// Bytes that a server may send before it has let the person in: keys, banners, questions. A few kilobytes are usual.
+/// Bytes that a server may send before authentication has succeeded: keys, banners, questions. A few kilobytes are usual.
 pub(crate) const MAX_BEFORE_AUTH: u64 = 4 * 1024 * 1024;
 
 /// How much of what comes first is kept, to name what answered.
@@ -38,25 +38,25 @@ impl Greeting {
 /// Reads of one turn while the rest is dropped.
 const READS: usize = 16;
 
-/// What a session runs over. Of one type whatever it is, so that all sessions run the same compiled code: a rehearsed
+/// The byte stream of a session. Boxed, so that all sessions run the same compiled code: a rehearsed
 /// session readies the code of the others only so.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// See the module.
+/// The stream below a session, read only while there is room for output and cut when the session is dropped.
 pub(crate) struct Gate {
     stream: Box<dyn Stream>,
-    flow: Arc<Flow>,
+    inbound: Arc<Inbound>,
     greeting: Arc<Greeting>,
     greeting_len: usize,
-    /// Whether the stream was asked to shut down.
+    /// The stream was asked to shut down.
     shut: bool,
 }
 
 impl Gate {
-    pub(crate) fn new(stream: Box<dyn Stream>, flow: Arc<Flow>, greeting: Arc<Greeting>) -> Self {
-        Self { stream, flow, greeting, greeting_len: 0, shut: false }
+    pub(crate) fn new(stream: Box<dyn Stream>, inbound: Arc<Inbound>, greeting: Arc<Greeting>) -> Self {
+        Self { stream, inbound, greeting, greeting_len: 0, shut: false }
     }
 
     fn received(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -64,7 +64,7 @@ impl Gate {
             self.greeting_len += bytes.len();
             self.greeting.add(bytes);
         }
-        if self.flow.count_read(bytes.len()) > MAX_BEFORE_AUTH && !self.flow.is_authenticated() {
+        if self.inbound.count_read(bytes.len()) > MAX_BEFORE_AUTH && !self.inbound.is_authenticated() {
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, Flooded));
         }
         Ok(())
@@ -82,7 +82,7 @@ impl AsyncRead for Gate {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        ready!(self.flow.poll_may_read(context))?;
+        ready!(self.inbound.poll_may_read(context))?;
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         let received = buffer.filled().get(before..).unwrap_or_default();
@@ -96,12 +96,12 @@ impl AsyncWrite for Gate {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.flow.may_write(context)?;
+        self.inbound.may_write(context)?;
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.flow.may_write(context)?;
+        self.inbound.may_write(context)?;
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
@@ -112,14 +112,14 @@ impl AsyncWrite for Gate {
         if !self.shut {
             self.shut = true;
             let _ = Pin::new(&mut self.stream).poll_shutdown(context);
-            self.flow.said_goodbye();
+            self.inbound.set_sent();
         }
-        if !self.flow.is_closing() {
+        if !self.inbound.is_closing() {
             return Poll::Ready(Ok(()));
         }
         let mut dropped = [0; 4096];
         for _ in 0..READS {
-            if self.flow.may_write(context).is_err() {
+            if self.inbound.may_write(context).is_err() {
                 return Poll::Ready(Ok(()));
             }
             let mut buffer = ReadBuf::new(&mut dropped);
@@ -136,7 +136,7 @@ impl AsyncWrite for Gate {
 impl Drop for Gate {
     fn drop(&mut self) {
         // Does nothing if the end has been told before, as it usually has.
-        self.flow.finish(Disconnect::Stream("it was closed".to_owned()), false);
+        self.inbound.finish(Disconnect::Stream("it was closed".to_owned()), false);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a person is told and asked while a session is being made.
+//! Questions and notices for a person while a session is being made.
 
 use std::fmt;
 
@@ -15,31 +15,31 @@ pub type Secret = Zeroizing<String>;
 /// The returned futures hold nothing borrowed, so that an answer can come from another task. They are dropped when the
 /// session ends before the answer. All texts are safe to show as text (not as HTML) and bounded.
 pub trait Interaction: MaybeSend {
-    /// The server has something to say, at once: a notice, or a link by which to approve this session
+    /// Shows a text of the server at once: a notice, or a link by which to approve this session
     /// (SSH_MSG_USERAUTH_BANNER, RFC 4252 section 5.4).
     fn banner(&mut self, text: String);
 
-    /// Nothing is known about the server's host key. Asked only if [`Options::known_host_keys`] is empty.
+    /// Asks about a host key of which nothing is known. Called only if [`Options::known_host_keys`] is empty.
     ///
     /// [`Options::known_host_keys`]: crate::Options::known_host_keys
     fn unknown_host_key(&mut self, key: HostKey) -> BoxFuture<HostKeyAnswer>;
 
-    /// The server accepts public keys. `None` goes on to the next method.
+    /// Asks for a private key, since the server accepts public keys. `None` goes on to the next method.
     fn private_key(&mut self, request: PrivateKeyRequest) -> BoxFuture<Option<PrivateKey>>;
 
-    /// The server asks questions. One answer per prompt, in their order; `None` goes on to the next method.
+    /// Asks the server's questions. One answer per prompt, in their order; `None` goes on to the next method.
     fn keyboard_interactive(&mut self, request: KeyboardInteractive) -> BoxFuture<Option<Vec<Secret>>>;
 
-    /// The server accepts a password. `None` goes on to the next method.
+    /// Asks for a password, since the server accepts one. `None` goes on to the next method.
     fn password(&mut self, request: PasswordRequest) -> BoxFuture<Option<Secret>>;
 }
 
 /// The answer to an unknown host key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostKeyAnswer {
-    /// Go on, for this session.
+    /// Accept the key for this session.
     Accept,
-    /// Disconnect.
+    /// Disconnect from the server.
     Refuse,
 }
 
@@ -54,20 +54,20 @@ pub enum Method {
     Password,
 }
 
-/// The server accepts a signature by one of the keys that it knows.
+/// A request for a private key: the server accepts signatures by keys that it knows.
 #[derive(Clone, Debug)]
 pub struct PrivateKeyRequest {
-    /// User name on the server.
+    /// Login name on the server.
     pub user: String,
-    /// The host, as the caller named it.
+    /// Host, as the caller named it.
     pub host: String,
-    /// All that the server offers at this point, so that a person can be given the choice.
+    /// Methods that the server offers at this point, so that a person can be given the choice.
     pub methods: Vec<Method>,
-    /// What was wrong with the key given before.
+    /// Problem with the key given before.
     pub problem: Option<KeyProblem>,
 }
 
-/// Why a private key did not serve.
+/// Reason for which a private key did not serve.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyProblem {
@@ -105,11 +105,11 @@ impl fmt::Debug for PrivateKey {
 /// Questions of the server (SSH_MSG_USERAUTH_INFO_REQUEST, RFC 4256 section 3.2).
 #[derive(Clone, Debug)]
 pub struct KeyboardInteractive {
-    /// User name on the server.
+    /// Login name on the server.
     pub user: String,
-    /// The host, as the caller named it.
+    /// Host, as the caller named it.
     pub host: String,
-    /// A title; may be empty.
+    /// Title of the questions; may be empty.
     pub name: String,
     /// An explanation; may be empty, may have several lines.
     pub instructions: String,
@@ -117,29 +117,31 @@ pub struct KeyboardInteractive {
     pub prompts: Vec<Prompt>,
 }
 
-/// One question.
+/// A question of the server.
 #[derive(Clone, Debug)]
 pub struct Prompt {
     /// One line, for instance `Password: `.
     pub text: String,
-    /// Whether the answer may be seen while it is typed.
+    /// The answer may be seen while it is typed.
     pub echo: bool,
 }
 
-/// The server accepts a password.
+/// A request for a password.
 #[derive(Clone, Debug)]
 pub struct PasswordRequest {
-    /// User name on the server.
+    /// Login name on the server.
     pub user: String,
-    /// The host, as the caller named it.
+    /// Host, as the caller named it.
     pub host: String,
-    /// All that the server offers at this point.
+    /// Methods that the server offers at this point.
     pub methods: Vec<Method>,
-    /// Whether a password given before was wrong.
+    /// A password given before was wrong.
     pub rejected: bool,
 }
 
-/// Nobody: accepts no unknown host key and has no credential, so only `none` can succeed (as with Tailscale SSH).
+/// An [`Interaction`] without a person.
+///
+/// It accepts no unknown host key and has no credential, so only `none` can succeed (as with Tailscale SSH).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unattended;
 

@@ -8,7 +8,7 @@ use crate::interaction::{KeyProblem, PrivateKey};
 
 /// Longest file that is looked at, in bytes. An RSA key of 16,384 bits is below 13 KiB.
 const MAX_FILE: usize = 64 * 1024;
-/// What OpenSSH's format is called in PEM (OpenSSH `PROTOCOL.key`).
+/// Label of OpenSSH's format in PEM (OpenSSH `PROTOCOL.key`).
 const LABEL: &str = "OPENSSH PRIVATE KEY";
 
 /// Reads a key in OpenSSH's format and decrypts it.
@@ -30,7 +30,9 @@ pub(crate) fn read(key: &PrivateKey) -> Result<ssh_key::PrivateKey, KeyProblem> 
     }
 }
 
-/// As `ssh_key::PrivateKey::from_openssh`, whose reader of PEM makes one more copy of all that decodes keys.
+/// Reads a key as `ssh_key::PrivateKey::from_openssh` does.
+///
+/// That one's reader of PEM would make one more copy of all that decodes keys.
 fn from_openssh(pem: &[u8]) -> Option<ssh_key::PrivateKey> {
     let mut decoder = pem_rfc7468::Decoder::new_detect_wrap(pem).ok()?;
     if decoder.type_label() != LABEL {

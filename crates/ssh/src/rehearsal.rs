@@ -19,9 +19,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::config::{self, Options};
 use crate::connect::connect_over;
 use crate::error::ConnectError;
-use crate::flow::ShellEvent;
-use crate::host_key::KnownHostKeys;
+use crate::inbound::ShellEvent;
 use crate::interaction::{Interaction, Unattended};
+use crate::known_hosts::KnownHostKeys;
 use crate::session::Session;
 use crate::shell::{Pty, Shell};
 
@@ -177,7 +177,7 @@ fn to_channel(message: u8) -> Vec<u8> {
     vec![message, 0, 0, 0, 2]
 }
 
-/// What the server says once there are keys, up to the first output of a shell.
+/// Messages of the server once there are keys, up to the first output of a shell.
 fn answers() -> [Vec<u8>; 5] {
     // One extension: how signatures may be made.
     let mut accepted = vec![EXT_INFO, 0, 0, 0, 1];
@@ -198,17 +198,17 @@ fn answers() -> [Vec<u8>; 5] {
     [accepted, packet(&[USERAUTH_SUCCESS]), packet(&open), [&success[..], &success].concat(), packet(&output)]
 }
 
-/// The other end: says the same to whatever it is told.
+/// The other end: sends the same messages whatever it receives.
 struct Server {
-    /// What it has yet to say, in pieces that each give the client something to do.
+    /// Messages still to be sent, in pieces that each give the client something to do.
     script: vec::IntoIter<Vec<u8>>,
-    /// What is being said.
+    /// The piece that is being sent.
     saying: io::Cursor<Vec<u8>>,
     /// Goes before the next piece.
     pause: Option<Pin<Box<Sleep>>>,
     /// The client has said something since the last piece, or has nothing to say to it.
     answered: bool,
-    /// Whoever waits for that.
+    /// Task that waits for the client to answer.
     reader: Option<Waker>,
 }
 
@@ -283,13 +283,13 @@ mod tests {
 
     use super::*;
     use crate::config;
-    use crate::error::Step;
+    use crate::error::Phase;
     use crate::host_key::HostKey;
     use crate::interaction::{
         HostKeyAnswer, KeyboardInteractive, PasswordRequest, PrivateKey, PrivateKeyRequest, Secret,
     };
 
-    /// Fails the test when told or asked anything.
+    /// Fails the test when shown or asked anything.
     struct Nobody;
 
     impl Interaction for Nobody {
@@ -314,9 +314,9 @@ mod tests {
         }
     }
 
-    /// Whether keys were exchanged and the host key proved: authentication begins only after that.
+    /// Returns `true` if keys were exchanged and the host key was proved: authentication begins only after that.
     fn is_rehearsed(result: &Result<Session, ConnectError>) -> bool {
-        let Err(ConnectError::Stream { step: Step::Authentication, source }) = result else { return false };
+        let Err(ConnectError::Stream { phase: Phase::Authentication, source }) = result else { return false };
         source.to_string().contains("eof")
     }
 

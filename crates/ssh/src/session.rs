@@ -11,45 +11,52 @@ use russh::{ChannelOpenFailure, Pty as Mode};
 use crate::client::Client;
 use crate::config::Options;
 use crate::error::{Disconnect, OpenError};
-use crate::flow::Flow;
 use crate::host_key::HostKey;
+use crate::inbound::Inbound;
 use crate::shell::{Pty, Shell};
 use crate::text;
 
-/// How long closing may take before the stream is cut.
+/// Time that closing may take before the stream is cut.
 const CLOSE: Duration = Duration::from_secs(2);
-/// How much of that the server has for closing its side, once the goodbye is on its way.
+/// Share of [`CLOSE`] that the server has for closing its side, once SSH_MSG_DISCONNECT is on its way.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// What is known about the server of a session.
+/// Facts about the server of a session.
 #[derive(Clone, Debug)]
-pub struct Peer {
+pub struct ServerInfo {
     /// Its identification, for instance `SSH-2.0-Tailscale`; safe to show.
     pub software: String,
     /// The host key that it proved to have.
     pub host_key: Option<HostKey>,
-    /// Name of the key exchange.
+    /// Name of the agreed key exchange.
     pub kex: String,
-    /// Name of the cipher.
+    /// Name of the agreed cipher.
     pub cipher: String,
 }
 
-/// An authenticated connection to an SSH server. Dropping it cuts the connection; [`Session::close`] says goodbye.
+/// An authenticated connection to an SSH server.
+///
+/// Dropping it cuts the connection; [`Session::close`] disconnects in good order.
 pub struct Session {
     handle: Handle<Client>,
-    flow: Arc<Flow>,
-    peer: Peer,
+    inbound: Arc<Inbound>,
+    server: ServerInfo,
     options: Options,
 }
 
 impl Session {
-    pub(crate) fn new(handle: Handle<Client>, flow: Arc<Flow>, peer: Peer, options: Options) -> Self {
-        Self { handle, flow, peer, options }
+    pub(crate) fn new(
+        handle: Handle<Client>,
+        inbound: Arc<Inbound>,
+        server: ServerInfo,
+        options: Options,
+    ) -> Self {
+        Self { handle, inbound, server, options }
     }
 
-    /// What is known about the server.
-    pub fn peer(&self) -> &Peer {
-        &self.peer
+    /// Returns what is known about the server.
+    pub fn server(&self) -> &ServerInfo {
+        &self.server
     }
 
     /// Starts the person's shell on a terminal.
@@ -77,10 +84,10 @@ impl Session {
     async fn start_unhurried(&self, pty: Option<Pty>, command: Option<&str>) -> Result<Shell, OpenError> {
         let opened = self.handle.channel_open_session().await;
         let (reader, writer) = opened.map_err(|error| self.open_error(error))?.split();
-        self.flow.open(writer.id());
-        // Output comes through the flow. With its receiver gone, `russh` queues nothing for this channel.
+        self.inbound.open(writer.id());
+        // Output comes through `inbound`. With its receiver gone, `russh` queues nothing for this channel.
         drop(reader);
-        let shell = Shell::new(Arc::clone(&self.flow), writer);
+        let shell = Shell::new(Arc::clone(&self.inbound), writer);
         let channel = shell.writer.channel();
         let requested = async {
             // All requests go out at once, so that starting takes one round trip.
@@ -117,9 +124,9 @@ impl Session {
 
     async fn reply(&self, shell: &Shell) -> Result<bool, OpenError> {
         let id = shell.writer.channel().id();
-        match std::future::poll_fn(|context| self.flow.poll_reply(id, context)).await {
+        match std::future::poll_fn(|context| self.inbound.poll_reply(id, context)).await {
             Some(success) => Ok(success),
-            None => match self.flow.end() {
+            None => match self.inbound.end() {
                 Some(end) => Err(end.reason.into()),
                 // The server closed the channel instead of answering.
                 None => Ok(false),
@@ -137,38 +144,38 @@ impl Session {
                 ChannelOpenFailure::Other { reason, .. } => text::line(&reason, 256),
             }),
             _ => {
-                let end = self.flow.end().map(|end| end.reason);
+                let end = self.inbound.end().map(|end| end.reason);
                 end.unwrap_or(Disconnect::Stream("it was closed".to_owned())).into()
             }
         }
     }
 
-    /// Resolves when the session is over, and tells why.
+    /// Resolves with the reason when the session has ended.
     pub async fn ended(&self) -> Disconnect {
-        self.flow.ended().await.reason
+        self.inbound.ended().await.reason
     }
 
-    /// Whether the session is over.
+    /// Returns `true` once the session has ended.
     pub fn is_ended(&self) -> bool {
-        self.flow.end().is_some()
+        self.inbound.end().is_some()
     }
 
-    /// Bytes of output that wait to be read, in all shells together.
+    /// Returns the bytes of output that wait to be read, in all shells together.
     pub fn unread(&self) -> usize {
-        self.flow.unread()
+        self.inbound.unread()
     }
 
-    /// Asks the server for a sign of life (`keepalive@openssh.com`) and waits for it without limit.
+    /// Sends a keep-alive (`keepalive@openssh.com`) and waits for its answer without limit.
     ///
     /// # Errors
     /// When the session is over.
     pub async fn ping(&self) -> Result<(), Disconnect> {
         tokio::select! {
             biased;
-            end = self.flow.ended() => Err(end.reason),
+            end = self.inbound.ended() => Err(end.reason),
             answer = self.handle.send_ping() => match answer {
                 Ok(()) => Ok(()),
-                Err(_) => Err(self.flow.ended().await.reason),
+                Err(_) => Err(self.inbound.ended().await.reason),
             },
         }
     }
@@ -179,34 +186,34 @@ impl Session {
         let _ = self.handle.rekey_soon().await;
     }
 
-    /// Tells the server goodbye (SSH_MSG_DISCONNECT, by application) and closes the stream, within two seconds.
+    /// Disconnects from the server (SSH_MSG_DISCONNECT, by application) and closes the stream, within two seconds.
     pub async fn close(mut self) {
-        self.flow.set_closing();
-        let goodbye = async {
+        self.inbound.set_closing();
+        let disconnect = async {
             let _ = self.handle.disconnect(russh::Disconnect::ByApplication, "", "en").await;
             tokio::select! {
                 _ = &mut self.handle => {}
                 () = async {
-                    self.flow.goodbye().await;
+                    self.inbound.sent().await;
                     sleep(LINGER).await;
                 } => {}
             }
         };
         // If the stream takes nothing any more, it is cut when `self` is dropped.
-        let _ = timeout(CLOSE, goodbye).await;
-        self.flow.finish(Disconnect::Local, false);
+        let _ = timeout(CLOSE, disconnect).await;
+        self.inbound.finish(Disconnect::Local, false);
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.flow.set_closing();
-        self.flow.abort();
+        self.inbound.set_closing();
+        self.inbound.abort();
     }
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("peer", &self.peer).finish_non_exhaustive()
+        f.debug_struct("Session").field("server", &self.server).finish_non_exhaustive()
     }
 }

@@ -13,19 +13,19 @@ use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use crate::error::WriteError;
-use crate::flow::{Flow, ShellEvent};
+use crate::inbound::{Inbound, ShellEvent};
 
-/// How long a writer waits for its input to be taken before it has the stream read on, should it not be read.
+/// Time that a writer waits for its input to be taken before it has the stream read on, should it not be read.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// A terminal: its kind and its size (RFC 4254 section 6.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pty {
-    /// Value of `TERM`.
+    /// Terminal type, the value of `TERM`.
     pub term: String,
-    /// Width in characters.
+    /// Width of the terminal in characters.
     pub columns: u32,
-    /// Height in characters.
+    /// Height of the terminal in characters.
     pub rows: u32,
     /// Width in pixels; 0 if unknown.
     pub width: u32,
@@ -45,15 +45,15 @@ impl Pty {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Signal {
-    /// Hang-up.
+    /// Hang-up (`SIGHUP`).
     Hup,
-    /// Interrupt, as by Ctrl-C.
+    /// Interrupt (`SIGINT`), as by Ctrl-C.
     Int,
-    /// Kill.
+    /// Kill (`SIGKILL`).
     Kill,
-    /// Quit.
+    /// Quit (`SIGQUIT`).
     Quit,
-    /// Terminate.
+    /// Terminate (`SIGTERM`).
     Term,
 }
 
@@ -69,36 +69,30 @@ impl From<Signal> for Sig {
     }
 }
 
-/// A program on the server. The two halves can be used from different tasks.
+/// A program on the server, as its two halves, which can be moved to different tasks.
 #[derive(Debug)]
 pub struct Shell {
-    /// What goes to the program.
+    /// Writes to the program.
     pub writer: ShellWriter,
-    /// What comes from the program.
+    /// Reads from the program.
     pub reader: ShellReader,
 }
 
 impl Shell {
-    pub(crate) fn new(flow: Arc<Flow>, channel: ChannelWriteHalf<Msg>) -> Self {
-        let reader = ShellReader { flow: Arc::clone(&flow), id: channel.id() };
-        Self { writer: ShellWriter { flow, channel: Arc::new(channel) }, reader }
-    }
-
-    /// The two halves.
-    #[must_use]
-    pub fn split(self) -> (ShellWriter, ShellReader) {
-        (self.writer, self.reader)
+    pub(crate) fn new(inbound: Arc<Inbound>, channel: ChannelWriteHalf<Msg>) -> Self {
+        let reader = ShellReader { inbound: Arc::clone(&inbound), id: channel.id() };
+        Self { writer: ShellWriter { inbound, channel: Arc::new(channel) }, reader }
     }
 }
 
-/// What goes to a program. Clones write to the same one.
+/// The writing half of a program: input, the terminal's size, signals. Clones write to the same program.
 ///
 /// Nothing here waits for output to be read, but for the server to take what is sent: at most its window (2 MiB with
 /// OpenSSH and Tailscale) is under way. The window grows by messages that come between the output, so to send more
 /// than that at once, output has to be read meanwhile.
 #[derive(Clone)]
 pub struct ShellWriter {
-    flow: Arc<Flow>,
+    inbound: Arc<Inbound>,
     channel: Arc<ChannelWriteHalf<Msg>>,
 }
 
@@ -116,7 +110,9 @@ impl ShellWriter {
         self.write_owned(Zeroizing::new(input.to_vec())).await
     }
 
-    /// The same without a copy: `input` is wiped when it has been encrypted, or could not be sent.
+    /// Sends input as [`ShellWriter::write`] does, without a copy.
+    ///
+    /// `input` is wiped when it has been encrypted, or could not be sent.
     ///
     /// # Errors
     /// As [`ShellWriter::write`].
@@ -136,7 +132,7 @@ impl ShellWriter {
         .await
     }
 
-    /// Tells the new size of the terminal, in characters and, if known, in pixels.
+    /// Sends the new size of the terminal, in characters and, if known, in pixels.
     ///
     /// # Errors
     /// When the program or the session has ended.
@@ -170,7 +166,7 @@ impl ShellWriter {
 
     /// Waits until a message is taken, and sees to it that it is.
     async fn send(&self, message: impl Future<Output = Result<(), russh::Error>>) -> Result<(), WriteError> {
-        if self.flow.is_closed(self.channel.id()) {
+        if self.inbound.is_closed(self.channel.id()) {
             return Err(self.over());
         }
         let mut message = pin!(message);
@@ -178,14 +174,14 @@ impl ShellWriter {
             tokio::select! {
                 biased;
                 sent = &mut message => return sent.map_err(|_| self.over()),
-                end = self.flow.ended() => return Err(end.reason.into()),
-                () = sleep(PATIENCE) => self.flow.overrun(),
+                end = self.inbound.ended() => return Err(end.reason.into()),
+                () = sleep(PATIENCE) => self.inbound.overrun(),
             }
         }
     }
 
     fn over(&self) -> WriteError {
-        match self.flow.end() {
+        match self.inbound.end() {
             Some(end) => end.reason.into(),
             None => WriteError::Closed,
         }
@@ -195,7 +191,7 @@ impl ShellWriter {
 /// Input on its way, wiped when it has been encrypted.
 struct Input {
     bytes: Zeroizing<Vec<u8>>,
-    /// Dropped with the rest.
+    /// Resolves the writer's wait when it is dropped with the bytes.
     _taken: oneshot::Sender<()>,
 }
 
@@ -211,31 +207,33 @@ impl fmt::Debug for ShellWriter {
     }
 }
 
-/// What comes from a program.
+/// The reading half of a program: output, and how it ended.
 ///
 /// Unread output is bounded: beyond [`MAX_UNREAD`](crate::MAX_UNREAD) the server is held back, while input still goes
 /// out. Dropping the reader drops the output.
 #[derive(Debug)]
 pub struct ShellReader {
-    flow: Arc<Flow>,
+    inbound: Arc<Inbound>,
     id: russh::ChannelId,
 }
 
 impl ShellReader {
-    /// The next event; after [`ShellEvent::Closed`] or [`ShellEvent::Disconnected`], `None`. Cancelling loses nothing.
+    /// Returns the next event; after [`ShellEvent::Closed`] or [`ShellEvent::Disconnected`], `None`.
+    ///
+    /// Cancelling loses nothing.
     pub async fn next(&mut self) -> Option<ShellEvent> {
-        std::future::poll_fn(|context| self.flow.poll_event(self.id, context)).await
+        std::future::poll_fn(|context| self.inbound.poll_event(self.id, context)).await
     }
 
     /// Waits until `bytes` of output wait to be read, or until there is no use in waiting for more. Cancelling loses
     /// nothing.
     pub async fn gathered(&mut self, bytes: usize) {
-        std::future::poll_fn(|context| self.flow.poll_gathered(self.id, bytes, context)).await;
+        std::future::poll_fn(|context| self.inbound.poll_gathered(self.id, bytes, context)).await;
     }
 }
 
 impl Drop for ShellReader {
     fn drop(&mut self) {
-        self.flow.abandon(self.id);
+        self.inbound.abandon(self.id);
     }
 }

@@ -17,7 +17,7 @@ pub(crate) fn printable(text: &str, limit: usize) -> String {
     kept
 }
 
-/// The same for a single line: a prompt, a name, a reason.
+/// Keeps what [`printable`] keeps, as a single line: a name, a reason.
 pub(crate) fn line(text: &str, limit: usize) -> String {
     printable(text, limit).replace(['\n', '\t'], " ").trim_end().to_owned()
 }

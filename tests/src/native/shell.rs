@@ -30,7 +30,7 @@ impl Ran {
 /// Runs `command` with `input` as its whole standard input.
 pub async fn run(session: &Session, command: &str, input: &[u8]) -> Result<Ran> {
     let shell = session.exec(command, None).await.with_context(|| format!("starting {command}"))?;
-    let (writer, mut reader) = shell.split();
+    let Shell { writer, mut reader } = shell;
     let writing = async {
         writer.write(input).await?;
         writer.eof().await?;

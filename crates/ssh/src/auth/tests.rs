@@ -15,8 +15,9 @@ use tokio::time::Instant;
 use super::*;
 use crate::config::{self, Offer, Options};
 use crate::connect::connect_over;
-use crate::host_key::{HostKey, KnownHostKeys};
+use crate::host_key::HostKey;
 use crate::interaction::{HostKeyAnswer, Interaction, PrivateKey};
+use crate::known_hosts::KnownHostKeys;
 use crate::session::Session;
 
 const SERVICE_ACCEPT: u8 = 6;
@@ -72,7 +73,7 @@ impl Server {
         strings
     }
 
-    /// The next request to be let in, by this method; its own fields.
+    /// Reads the next authentication request, which must be by this method; returns its own fields.
     async fn hear_request(&mut self, method: &str) -> Vec<String> {
         let fields = self.hear_of(REQUEST).await;
         let mut fields = fields.into_iter().map(|field| String::from_utf8(field).unwrap());
@@ -375,7 +376,7 @@ async fn a_server_that_never_stops_asking_is_given_up() {
     assert_eq!(person.heard().len(), MAX_ROUNDS as usize);
 }
 
-/// Where somebody may have to be waited for: who gives up there leaves no connection behind.
+/// Drops an attempt at each point where it waits for a person.
 #[tokio::test(start_paused = true)]
 async fn dropping_an_attempt_closes_its_connection_whatever_it_waits_for() {
     for waits_for in ["password", "keyboard-interactive", "approval"] {

@@ -10,8 +10,8 @@ use russh::keys::PrivateKeyWithHashAlg;
 use russh::{MethodKind, MethodSet};
 
 use crate::client::Client;
-use crate::connect::Driver;
-use crate::error::{ConnectError, Step};
+use crate::driver::Driver;
+use crate::error::{ConnectError, Phase};
 use crate::host_key::fingerprint;
 use crate::interaction::{
     KeyProblem, KeyboardInteractive, Method, PasswordRequest, PrivateKeyRequest, Prompt, Secret,
@@ -27,12 +27,13 @@ const MAX_KEYS: u32 = 6;
 const MAX_REQUESTS: u32 = 20;
 /// Rounds of questions of one keyboard-interactive attempt.
 const MAX_ROUNDS: u32 = 16;
-/// Questions of one round.
+/// Questions of one round that are shown to the person.
 const MAX_PROMPTS: usize = 16;
-/// How long after a packet that answers a password neither way it is taken for a demand to change it.
+/// Silence after a packet that neither accepts nor rejects a password, after which it is taken for a demand to change
+/// the password.
 const SILENT_ANSWER: Duration = Duration::from_secs(3);
 
-/// What the server said to a request.
+/// Answer of the server to one authentication request.
 enum Answer {
     Success,
     Failure {
@@ -56,7 +57,7 @@ impl From<AuthResult> for Answer {
     }
 }
 
-/// What has been tried since the server last accepted something.
+/// Counts of the attempts since the server last accepted something.
 #[derive(Default)]
 struct Tried {
     keys: u32,
@@ -106,9 +107,9 @@ pub(crate) async fn authenticate(
         };
         if offered.is_empty() {
             // Either the server said so, and the session ends with that, or it ended for another reason.
-            let flow = Arc::clone(&driver.flow);
-            let end = driver.drive(Step::Authentication, flow.ended()).await?;
-            return Err(driver.ended(Step::Authentication, end));
+            let inbound = Arc::clone(&driver.inbound);
+            let end = driver.drive(Phase::Authentication, inbound.ended()).await?;
+            return Err(driver.ended(Phase::Authentication, end));
         }
         let methods = usable(&offered);
         if methods.is_empty() {
@@ -159,13 +160,13 @@ async fn request<T>(
     driver: &mut Driver<'_>,
     request: impl Future<Output = Result<T, russh::Error>>,
 ) -> Result<T, ConnectError> {
-    match driver.drive(Step::Authentication, request).await? {
+    match driver.drive(Phase::Authentication, request).await? {
         Ok(answer) => Ok(answer),
         // The loop of `russh` is gone, and says why as it goes.
         Err(_) => {
-            let flow = Arc::clone(&driver.flow);
-            let end = driver.drive(Step::Authentication, flow.ended()).await?;
-            Err(driver.ended(Step::Authentication, end))
+            let inbound = Arc::clone(&driver.inbound);
+            let end = driver.drive(Phase::Authentication, inbound.ended()).await?;
+            Err(driver.ended(Phase::Authentication, end))
         }
     }
 }
@@ -218,14 +219,14 @@ async fn password(
     tried.passwords += 1;
     let Some(password) = driver.ask(question).await? else { return Ok(None) };
     let user = driver.options.user.clone();
-    let flow = Arc::clone(&driver.flow);
-    let before = flow.mark();
+    let inbound = Arc::clone(&driver.inbound);
+    let before = inbound.mark();
     // `russh` wipes what it is given, and passes over a demand for a new password (RFC 4252 section 8) in silence: the
     // one packet that neither lets in nor refuses.
     let answer = handle.authenticate_password(user, password.to_string());
     drop(password);
     let ignored = async {
-        while flow.is_silent_since(before) {
+        while inbound.is_silent_since(before) {
             sleep(SILENT_ANSWER / 10).await;
         }
         sleep(SILENT_ANSWER).await;

@@ -25,19 +25,19 @@ use crate::error::Disconnect;
 /// Bytes of output that wait to be read before the stream is no longer read, for all channels of a session together.
 pub const MAX_UNREAD: usize = 256 * 1024;
 
-/// Where reading goes on.
+/// Unread bytes at or below which the stream is read again.
 const RESUME: usize = MAX_UNREAD / 2;
 
 /// The bound while a writer waits: a window more, and what keeping it costs.
 const MAX_OVERRUN: usize = MAX_UNREAD + config::WINDOW as usize + 64 * 1024;
 
-/// What an entry of a queue is taken to cost besides its bytes, so that tiny packets are bounded as well.
+/// Cost of a queue's entry besides its bytes, so that tiny packets are bounded as well.
 const ENTRY: usize = 64;
 
 /// Output that was not read yet is joined up to this size.
 const JOIN: usize = MAX_UNREAD / 2;
 
-/// What comes from a program on the server, in the server's order.
+/// An event of a program on the server. Events come in the server's order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ShellEvent {
@@ -51,7 +51,7 @@ pub enum ShellEvent {
     ExitSignal {
         /// Without `SIG`, for instance `TERM`.
         name: String,
-        /// Whether a core was dumped.
+        /// The program left a core dump.
         core_dumped: bool,
         /// The server's words, safe to show; often empty.
         message: String,
@@ -62,7 +62,7 @@ pub enum ShellEvent {
     Disconnected(Disconnect),
 }
 
-/// How a session ended.
+/// End of a session.
 #[derive(Clone, Debug)]
 pub(crate) struct End {
     pub(crate) reason: Disconnect,
@@ -70,32 +70,32 @@ pub(crate) struct End {
     pub(crate) denied: bool,
 }
 
-/// What the parts of a session share.
+/// State that the parts of a session share: output that waits to be read, and how the session ended.
 #[derive(Debug)]
-pub(crate) struct Flow {
+pub(crate) struct Inbound {
     state: Mutex<State>,
     end: watch::Sender<Option<End>>,
-    goodbye: Notify,
+    sent: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     channels: HashMap<ChannelId, Channel>,
-    /// Cost of all queues.
+    /// Cost of all queues, in bytes.
     unread: usize,
-    /// Whether the stream is not to be read.
+    /// The stream must not be read: the limit is reached.
     paused: bool,
-    /// Whether a writer needs the stream read nevertheless.
+    /// A writer needs the stream read nevertheless.
     overrun: bool,
-    /// Whether the stream is to fail.
+    /// The stream must fail: the session was dropped.
     aborted: bool,
-    /// Whether this side is closing the session.
+    /// This side is closing the session.
     closing: bool,
-    /// Whether the server has let the person in.
+    /// The server has accepted the authentication.
     authenticated: bool,
     /// Bytes taken from the stream.
     read: u64,
-    /// Banners that came.
+    /// Number of banners received.
     banners: u64,
     stream_reader: Option<Waker>,
     stream_writer: Option<Waker>,
@@ -106,11 +106,11 @@ struct Channel {
     queue: VecDeque<Entry>,
     /// Bytes of output in `queue`.
     length: usize,
-    /// How many of them the reader waits for: fewer don't wake it.
+    /// Bytes of output that the reader waits for: fewer don't wake it.
     wanted: usize,
     replies: VecDeque<bool>,
     closed: bool,
-    /// Nobody will read.
+    /// The reader was dropped.
     abandoned: bool,
     reader: Option<Waker>,
     requester: Option<Waker>,
@@ -133,9 +133,9 @@ impl Entry {
     }
 }
 
-impl Flow {
+impl Inbound {
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::default(), end: watch::Sender::new(None), goodbye: Notify::new() }
+        Self { state: Mutex::default(), end: watch::Sender::new(None), sent: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -145,7 +145,7 @@ impl Flow {
 
     // ---- what the server sends ----
 
-    /// Output of a channel has come.
+    /// Takes in output of a channel.
     pub(crate) fn push_data(&self, id: ChannelId, data: &[u8], extended: bool) {
         let mut state = self.state();
         let state = &mut *state;
@@ -173,7 +173,7 @@ impl Flow {
         }
     }
 
-    /// Something else of a channel has come.
+    /// Takes in another event of a channel.
     pub(crate) fn push_event(&self, id: ChannelId, event: ShellEvent) {
         let mut state = self.state();
         let state = &mut *state;
@@ -195,7 +195,7 @@ impl Flow {
         wake(&mut channel.reader);
     }
 
-    /// The server answered a request of a channel.
+    /// Takes in the server's answer to a request of a channel.
     pub(crate) fn push_reply(&self, id: ChannelId, success: bool) {
         let mut state = self.state();
         if let Some(channel) = state.channels.get_mut(&id)
@@ -206,7 +206,7 @@ impl Flow {
         }
     }
 
-    /// The session is over. What came before can still be read.
+    /// Ends the session. What came before can still be read.
     pub(crate) fn finish(&self, reason: Disconnect, denied: bool) {
         self.end.send_if_modified(|end| {
             let first = end.is_none();
@@ -237,7 +237,7 @@ impl Flow {
 
     // ---- what a shell reads ----
 
-    /// A channel has been opened. Told from two sides, whichever is first.
+    /// Notes that a channel has been opened. Called from two sides, whichever is first.
     pub(crate) fn open(&self, id: ChannelId) {
         self.state().channels.entry(id).or_default();
     }
@@ -286,7 +286,7 @@ impl Flow {
         Poll::Pending
     }
 
-    /// The answer to the next request of a channel; `None` if there will be none.
+    /// Returns the answer to the next request of a channel; `None` if there will be none.
     pub(crate) fn poll_reply(&self, id: ChannelId, context: &Context<'_>) -> Poll<Option<bool>> {
         let mut state = self.state();
         let Some(channel) = state.channels.get_mut(&id) else { return Poll::Ready(None) };
@@ -300,7 +300,7 @@ impl Flow {
         }
     }
 
-    /// Nobody will read this channel any more: what comes for it is dropped.
+    /// Drops what has come for a channel and what will come, since nobody reads it any more.
     pub(crate) fn abandon(&self, id: ChannelId) {
         let mut state = self.state();
         let state = &mut *state;
@@ -319,14 +319,14 @@ impl Flow {
         self.state().channels.get(&id).is_none_or(|channel| channel.closed)
     }
 
-    /// Bytes of output that wait to be read, with what their keeping costs.
+    /// Returns the bytes of output that wait to be read, with what their keeping costs.
     pub(crate) fn unread(&self) -> usize {
         self.state().unread
     }
 
     // ---- what the stream below is asked ----
 
-    /// Whether the stream may be read now; if not, the task is woken when it may.
+    /// Ready when the stream may be read; if not, the task is woken when it may.
     pub(crate) fn poll_may_read(&self, context: &Context<'_>) -> Poll<Result<(), Aborted>> {
         let mut state = self.state();
         if state.aborted {
@@ -340,7 +340,7 @@ impl Flow {
         }
     }
 
-    /// Whether the stream may be written.
+    /// Fails if the stream must not be written any more.
     pub(crate) fn may_write(&self, context: &Context<'_>) -> Result<(), Aborted> {
         let mut state = self.state();
         keep(&mut state.stream_writer, context);
@@ -357,7 +357,7 @@ impl Flow {
         self.state().banners += 1;
     }
 
-    /// Whether the server has shown a banner.
+    /// Returns `true` if the server has sent a banner.
     pub(crate) fn has_had_banner(&self) -> bool {
         self.state().banners > 0
     }
@@ -373,7 +373,7 @@ impl Flow {
         Mark { read: state.read, banners: state.banners }
     }
 
-    /// What a writer has sent is not taken: if the stream is not being read, it is read on for now.
+    /// Has the stream read on for now, if it is not being read: a writer's message is not taken.
     pub(crate) fn overrun(&self) {
         let mut state = self.state();
         if state.paused {
@@ -382,12 +382,12 @@ impl Flow {
         }
     }
 
-    /// Keys have been exchanged, so writing does not depend on reading.
+    /// Notes that keys have been exchanged, so that writing does not depend on reading.
     pub(crate) fn keys_exchanged(&self) {
         self.state().overrun = false;
     }
 
-    /// The server has let the person in.
+    /// Notes that the server has accepted the authentication.
     pub(crate) fn set_authenticated(&self) {
         self.state().authenticated = true;
     }
@@ -396,7 +396,7 @@ impl Flow {
         self.state().authenticated
     }
 
-    /// This side is closing the session.
+    /// Notes that this side is closing the session.
     pub(crate) fn set_closing(&self) {
         self.state().closing = true;
     }
@@ -405,17 +405,17 @@ impl Flow {
         self.state().closing
     }
 
-    /// All that is to be sent has been sent, and the stream was asked to shut down.
-    pub(crate) fn said_goodbye(&self) {
-        self.goodbye.notify_one();
+    /// Notes that all has been sent, SSH_MSG_DISCONNECT last, and that the stream was asked to shut down.
+    pub(crate) fn set_sent(&self) {
+        self.sent.notify_one();
     }
 
-    /// Resolves once [`said_goodbye`](Self::said_goodbye) has been called; for one waiter.
-    pub(crate) async fn goodbye(&self) {
-        self.goodbye.notified().await;
+    /// Resolves once [`set_sent`](Self::set_sent) has been called; for one waiter.
+    pub(crate) async fn sent(&self) {
+        self.sent.notified().await;
     }
 
-    /// Has the stream fail at once, whatever state it is in.
+    /// Makes the stream fail at once, whatever state it is in.
     pub(crate) fn abort(&self) {
         let mut state = self.state();
         state.aborted = true;
@@ -424,7 +424,7 @@ impl Flow {
     }
 }
 
-/// A point in what the server sends.
+/// A position in what the server sends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark {
     read: u64,
