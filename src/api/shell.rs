@@ -19,7 +19,7 @@ use super::objects;
 use super::ssh::Started;
 use crate::js;
 use crate::problem::{of_disconnect, of_full_input};
-use crate::term::{InputQueue, TerminalEvent, TerminalInput, TerminalPort, TerminalSink};
+use crate::term::{InputQueue, TerminalEvent, TerminalInput, TerminalPort, TerminalSink, terminal_lines};
 
 /// How long a server may take to answer the end of a shell.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -111,7 +111,8 @@ impl Shell {
         let (session, shell, shared) = (started.session, started.shell, Rc::clone(&link));
         let exit = future_to_promise(async move {
             let dayfly_ssh::Shell { writer, reader } = shell;
-            let ending = run(&shared, &writer, reader).await;
+            let notices = terminal_lines(session.notices());
+            let ending = run(&shared, &writer, reader, &notices).await;
             shared.terminal.take();
             let exit = ending.object(&shared);
             // Nobody has to wait for the goodbye to know how it ended.
@@ -170,11 +171,11 @@ impl Shell {
 }
 
 /// Carries bytes both ways until the shell ends or is to be ended.
-async fn run(link: &Link, writer: &ShellWriter, mut reader: ShellReader) -> Ending {
+async fn run(link: &Link, writer: &ShellWriter, mut reader: ShellReader, notices: &[u8]) -> Ending {
     let mut ending = Ending::default();
     let mut closing = link.closing.subscribe();
     let ended = {
-        let output = pin!(carry_output(link, &mut reader, &mut ending));
+        let output = pin!(carry_output(link, &mut reader, notices, &mut ending));
         let input = pin!(carry_input(link, writer));
         tokio::select! {
             biased;
@@ -202,8 +203,10 @@ async fn run(link: &Link, writer: &ShellWriter, mut reader: ShellReader) -> Endi
     ending
 }
 
-/// Output, no faster than the terminal takes it; returns when the shell has ended.
-async fn carry_output(link: &Link, reader: &mut ShellReader, ending: &mut Ending) {
+/// Carries output, no faster than the terminal takes it; returns when the shell has ended. What the server said before
+/// stands above it, as with OpenSSH's client.
+async fn carry_output(link: &Link, reader: &mut ShellReader, notices: &[u8], ending: &mut Ending) {
+    let _ = link.output().await.write(notices);
     let mut gather_until = None;
     loop {
         let sink = link.output().await;

@@ -4,6 +4,9 @@ use dayfly_ssh::{ConnectError, Disconnect, Method, OpenError, Phase};
 
 use super::{Problem, says};
 
+/// SSH_DISCONNECT_TOO_MANY_CONNECTIONS (RFC 4253 section 11.1).
+const TOO_MANY_CONNECTIONS: u32 = 12;
+
 /// Why there is no SSH session with `host` as `user`.
 #[must_use]
 pub fn of_connect(error: &ConnectError, host: &str, user: &str) -> Problem {
@@ -13,6 +16,14 @@ pub fn of_connect(error: &ConnectError, host: &str, user: &str) -> Problem {
         ConnectError::VersionExchange { .. } => (
             format!("What answers on port 22 of {host} is not an SSH server."),
             "Check what listens there, or turn on Tailscale SSH: tailscale set --ssh",
+        ),
+        ConnectError::Busy { .. } | ConnectError::Disconnected { reason: TOO_MANY_CONNECTIONS, .. } => (
+            format!("The SSH server of {host} refuses connections for now."),
+            "It has too many at once, or too many that failed: try again in a minute.",
+        ),
+        ConnectError::ClosedAtOnce => (
+            format!("{host} took the connection and closed it without a word."),
+            "Try again in a minute: an SSH server that is busy, or that admits only some addresses, does this.",
         ),
         ConnectError::NoCommonAlgorithm { kind, .. } => (
             format!("{host} offers no {kind} algorithm that is safe to use."),
@@ -87,7 +98,15 @@ fn step_of(error: &ConnectError) -> &'static str {
 /// The server named nothing to try. Tailscale SSH says why in a banner (Tailscale `ssh/tailssh/tailssh.go`).
 fn denied(banner: &str, methods: &[&str], host: &str, user: &str) -> Problem {
     let reason = banner.trim();
-    let (what, todo) = if says(reason, &["policy does not permit", "access denied"]) {
+    // What is said last is the reason; before it may stand a notice, or the link of a check.
+    let (before, last) = reason.rsplit_once('\n').unwrap_or(("", reason));
+    let was_checked = says(before, &["https://", "http://"]);
+    let (what, todo) = if was_checked && says(last, &["access denied", "policy does not permit"]) {
+        (
+            format!("The check that {host} asked for was refused."),
+            "Connect again and approve the check, or ask the tailnet's administrator.",
+        )
+    } else if says(reason, &["policy does not permit", "access denied"]) {
         (
             format!("The tailnet's policy does not let you into {host} as {user}."),
             "Ask the tailnet's administrator for an `ssh` rule of the policy, or try another user.",
@@ -106,6 +125,8 @@ fn denied(banner: &str, methods: &[&str], host: &str, user: &str) -> Problem {
         )
     };
     let seen = match (reason.is_empty(), methods.is_empty()) {
+        // The link of a check leads nowhere any more.
+        (false, _) if was_checked => last.to_owned(),
         (false, _) => reason.to_owned(),
         (true, false) => format!("it accepts {}", methods.join(", ")),
         (true, true) => "it refused without a reason".to_owned(),
@@ -128,7 +149,7 @@ fn exhausted(banner: &str, methods: &[Method], attempts: u32, host: &str, user: 
         _ => format!("{attempts} attempts were refused; it accepts {}", names.join(", ")),
     };
     if !banner.trim().is_empty() {
-        seen = format!("{seen}; {}", banner.trim());
+        seen = format!("{seen}.\nIt said:\n{}", banner.trim());
     }
     Problem::new(
         "auth",
@@ -186,7 +207,6 @@ pub fn of_open(error: &OpenError, host: &str, user: &str) -> Problem {
         OpenError::StartRefused => {
             (format!("{host} does not start a shell for {user}."), "Check the user's login shell there.")
         }
-        OpenError::Timeout(_) => (format!("{host} does not start the shell."), "Try again."),
         OpenError::Disconnected(reason) => return of_disconnect(reason, host),
         _ => (format!("No shell was started on {host}."), "Try again."),
     };
@@ -264,6 +284,38 @@ mod tests {
         assert_ne!(lost.what, ended.what);
         assert!(ended.seen.contains("bye"));
         assert_eq!(of_open(&OpenError::Disconnected(Disconnect::Local), "web", "root").step, "shell");
+    }
+
+    #[test]
+    fn a_busy_server_is_not_a_broken_one() {
+        let busy = ConnectError::Busy { said: "Exceeded MaxStartups".to_owned() };
+        let full = ConnectError::Disconnected { phase: Phase::KeyExchange, reason: 12, text: String::new() };
+        for error in [busy, full] {
+            let problem = of_connect(&error, "web", "root");
+            assert_eq!(problem.what, "The SSH server of web refuses connections for now.");
+        }
+        let silent = of_connect(&ConnectError::ClosedAtOnce, "web", "root");
+        assert!(!silent.what.contains("not an SSH server"), "{}", silent.what);
+    }
+
+    #[test]
+    fn a_check_that_was_refused_is_told_without_its_dead_link() {
+        let link = "# To authenticate, visit:\n\n\thttps://login.example/a/1\n";
+        let refused = denied(&format!("{link}tailscale: access denied\n"));
+        assert_eq!(refused.what, "The check that web asked for was refused.");
+        assert_eq!(refused.seen, "tailscale: access denied");
+    }
+
+    #[test]
+    fn what_a_server_said_is_kept_apart_from_what_it_accepts() {
+        let error = ConnectError::AuthExhausted {
+            banner: "*** Welcome to the plain box\n".to_owned(),
+            methods: vec![Method::Password],
+            attempts: 3,
+        };
+        let problem = of_connect(&error, "web", "root");
+        let seen = "3 attempts were refused; it accepts password.\nIt said:\n*** Welcome to the plain box";
+        assert_eq!(problem.seen, seen);
     }
 
     #[test]

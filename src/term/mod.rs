@@ -23,9 +23,11 @@
 mod bindings;
 mod flow;
 mod input;
+mod notice;
 mod sink;
 
 pub use bindings::TerminalPort;
 pub use flow::{HIGH_WATER, LOW_WATER};
 pub use input::{InputQueue, TerminalEvent, TerminalInput};
+pub use notice::terminal_lines;
 pub use sink::TerminalSink;

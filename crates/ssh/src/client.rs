@@ -280,15 +280,15 @@ impl Handler for Client {
 fn is_hang_up(error: &russh::Error) -> bool {
     match error {
         russh::Error::IO(error) => error.kind() == std::io::ErrorKind::UnexpectedEof,
-        russh::Error::HUP => true,
+        russh::Error::HUP | russh::Error::Disconnect => true,
         _ => false,
     }
 }
 
 fn ended_by(error: russh::Error) -> Disconnect {
     match error {
+        error if is_hang_up(&error) => Disconnect::Stream(Disconnect::CLOSED.to_owned()),
         russh::Error::IO(error) => Disconnect::Stream(error.to_string()),
-        russh::Error::Disconnect | russh::Error::HUP => Disconnect::Stream("the server closed it".to_owned()),
         other => Disconnect::Protocol(text::line(&other.to_string(), MAX_TEXT)),
     }
 }

@@ -30,11 +30,9 @@ pub struct Options {
     pub env: Vec<(String, String)>,
     /// Algorithms to offer to the server.
     pub offer: Offer,
-    /// Longest silence of the server where an answer is due.
-    pub timeout: Duration,
-    /// The same, once a banner has come while the server decides: it may ask the person to approve the session
-    /// elsewhere, for which Tailscale gives half an hour.
-    pub approval_timeout: Duration,
+    /// Longest silence of the server before authentication. From there on it has as long as it wants: whoever does not
+    /// want to wait drops the future, and a connection that breaks ends it.
+    pub handshake_timeout: Duration,
 }
 
 impl Options {
@@ -47,8 +45,7 @@ impl Options {
             known_host_keys: Vec::new(),
             env: Vec::new(),
             offer: Offer::Modern,
-            timeout: Duration::from_secs(15),
-            approval_timeout: Duration::from_secs(31 * 60),
+            handshake_timeout: Duration::from_secs(15),
         }
     }
 }

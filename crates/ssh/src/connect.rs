@@ -11,10 +11,11 @@ use crate::client::{Client, ClientError};
 use crate::config::{self, Options};
 use crate::driver::Driver;
 use crate::error::{ConnectError, Phase};
-use crate::gate::{Flooded, Gate, Greeting, MAX_BEFORE_AUTH, Stream};
+use crate::gate::{Flooded, Gate, MAX_BEFORE_AUTH, Stream};
 use crate::inbound::{End, Inbound};
 use crate::interaction::Interaction;
 use crate::known_hosts::KnownHostKeys;
+use crate::preamble::{NotSsh, Preamble};
 use crate::session::{ServerInfo, Session};
 use crate::text;
 
@@ -49,7 +50,6 @@ pub(crate) async fn connect_over(
 ) -> Result<Session, ConnectError> {
     let config = Arc::new(config);
     let inbound = Arc::new(Inbound::new());
-    let greeting = Arc::new(Greeting::default());
     let (questions, asked) = mpsc::channel(QUESTIONS);
     let (agreed, agreement) = oneshot::channel();
     let client = Client {
@@ -60,30 +60,30 @@ pub(crate) async fn connect_over(
         agreed: Some(agreed),
         host_key: None,
     };
-    let gate = Gate::new(stream, Arc::clone(&inbound), Arc::clone(&greeting));
+    let gate = Gate::new(stream, Arc::clone(&inbound));
+    let lookout = gate.lookout();
     let cut = AbortOnDrop(Some(Arc::clone(&inbound)));
-    let mut driver = Driver::new(options, interaction, Arc::clone(&inbound), asked);
+    let mut driver = Driver::new(options, interaction, Arc::clone(&inbound), lookout.clone(), asked);
 
-    let connected = driver.drive(Phase::KeyExchange, client::connect_stream(config, gate, client)).await;
-    let seen = || text::line(&greeting.seen(), 256);
-    let handle = match connected {
+    let connected = driver.shake_hands(client::connect_stream(config, gate, client)).await;
+    let mut handle = match connected {
         Ok(Ok(handle)) => handle,
-        Ok(Err(error)) => return Err(handshake_error(error, inbound.end(), seen())),
-        Err(ConnectError::Timeout { after, .. }) if !seen().starts_with("SSH-") => {
+        Ok(Err(error)) => {
+            return Err(lookout.preamble(|preamble| handshake_error(error, inbound.end(), preamble)));
+        }
+        Err(ConnectError::Timeout { after, .. }) if lookout.preamble(Preamble::is_pending) => {
             return Err(ConnectError::Timeout { phase: Phase::VersionExchange, after });
         }
         Err(error) => return Err(error),
     };
     let agreed = agreement.await.unwrap_or_default();
-    let mut handle = handle;
     auth::authenticate(&mut handle, &mut driver).await?;
     inbound.set_authenticated();
     cut.keep();
-    let Driver { options, .. } = driver;
-    let software = seen();
-    let software = software.lines().rfind(|line| line.starts_with("SSH-")).unwrap_or_default().to_owned();
+    let Driver { options, notices, .. } = driver;
+    let software = lookout.preamble(|preamble| preamble.identification().unwrap_or_default().to_owned());
     let server = ServerInfo { software, host_key: agreed.host_key, kex: agreed.kex, cipher: agreed.cipher };
-    Ok(Session::new(handle, inbound, server, options))
+    Ok(Session::new(handle, inbound, server, notices, options))
 }
 
 /// Closes the stream unless a session was made.
@@ -103,26 +103,22 @@ impl Drop for AbortOnDrop {
     }
 }
 
-fn handshake_error(error: ClientError, end: Option<End>, seen: String) -> ConnectError {
+fn handshake_error(error: ClientError, end: Option<End>, preamble: &Preamble) -> ConnectError {
     let error = match error {
         ClientError::Refused(error) => return *error,
         ClientError::Ssh(error) => error,
     };
-    let greeted = seen.contains("SSH-2.0-") || seen.contains("SSH-1.99-");
     match error {
         russh::Error::IO(source) if source.get_ref().is_some_and(|inner| inner.is::<Flooded>()) => {
             ConnectError::Flooded { limit: MAX_BEFORE_AUTH }
         }
-        russh::Error::IO(source) => {
-            let phase = if greeted { Phase::KeyExchange } else { Phase::VersionExchange };
-            ConnectError::Stream { phase, source }
-        }
+        _ if preamble.is_pending() => no_identification(error, preamble),
+        russh::Error::IO(source) => ConnectError::Stream { phase: Phase::KeyExchange, source },
         russh::Error::NoCommonAlgo { kind, ours, theirs } => ConnectError::NoCommonAlgorithm {
             kind: format!("{kind:?}").to_lowercase(),
             ours,
             theirs: theirs.iter().take(64).map(|name| text::line(name, 64)).collect(),
         },
-        _ if !greeted => ConnectError::VersionExchange { seen },
         russh::Error::Disconnect => match end {
             Some(end) => ConnectError::ended(Phase::KeyExchange, end.reason),
             None => ConnectError::Stream {
@@ -131,5 +127,21 @@ fn handshake_error(error: ClientError, end: Option<End>, seen: String) -> Connec
             },
         },
         other => ConnectError::Kex(text::line(&other.to_string(), 256)),
+    }
+}
+
+/// Names the reason why no identification came.
+fn no_identification(error: russh::Error, preamble: &Preamble) -> ConnectError {
+    if let Some(said) = preamble.busy() {
+        return ConnectError::Busy { said };
+    }
+    match error {
+        russh::Error::IO(source) if !source.get_ref().is_some_and(|inner| inner.is::<NotSsh>()) => {
+            ConnectError::Stream { phase: Phase::VersionExchange, source }
+        }
+        _ => match preamble.seen() {
+            seen if seen.is_empty() => ConnectError::ClosedAtOnce,
+            seen => ConnectError::VersionExchange { seen },
+        },
     }
 }

@@ -38,6 +38,16 @@ pub enum ConnectError {
         /// The beginning of what it sent.
         seen: String,
     },
+    /// The server takes no connections for now: it has too many, or too many failed from here.
+    #[error("the server refuses connections for now: {said}")]
+    Busy {
+        /// Text that the server sent.
+        said: String,
+    },
+    /// The other side closed the connection before it had sent anything, which says neither that it is an SSH server
+    /// nor that it is none.
+    #[error("the connection was closed before anything was received")]
+    ClosedAtOnce,
     /// The two sides have no algorithm of one kind in common.
     #[error("no common {kind} algorithm: the server offers {}", .theirs.join(", "))]
     NoCommonAlgorithm {
@@ -97,7 +107,8 @@ pub enum ConnectError {
     AuthExhausted {
         /// Text that the server sent meanwhile; may be empty.
         banner: String,
-        /// Methods that the server still offers.
+        /// Methods that the server offered in the course of it. What it offers last can be less: PAM withdraws passwords
+        /// after a few wrong ones.
         methods: Vec<Method>,
         /// Number of requests that the server answered, the first one (`none`) aside.
         attempts: u32,
@@ -137,6 +148,11 @@ pub enum ConnectError {
         /// Error that the stream reported.
         source: io::Error,
     },
+}
+
+impl Disconnect {
+    /// Reason of a [`Disconnect::Stream`] that the server closed without a word.
+    pub(crate) const CLOSED: &str = "the server closed it";
 }
 
 impl ConnectError {
@@ -196,9 +212,6 @@ pub enum OpenError {
     /// The server does not start the shell or the command.
     #[error("the server refused to start it")]
     StartRefused,
-    /// The server did not answer in time.
-    #[error("no answer from the server for {} seconds", .0.as_secs())]
-    Timeout(Duration),
     /// The session has ended.
     #[error(transparent)]
     Disconnected(#[from] Disconnect),

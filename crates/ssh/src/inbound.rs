@@ -97,6 +97,8 @@ struct State {
     read: u64,
     /// Number of banners received.
     banners: u64,
+    /// Number of banners received before the last authentication request.
+    banners_before: u64,
     stream_reader: Option<Waker>,
     stream_writer: Option<Waker>,
 }
@@ -357,9 +359,16 @@ impl Inbound {
         self.state().banners += 1;
     }
 
-    /// Returns `true` if the server has sent a banner.
+    /// Notes that an authentication request is about to be sent.
+    pub(crate) fn note_request(&self) {
+        let mut state = self.state();
+        state.banners_before = state.banners;
+    }
+
+    /// Returns `true` if the server has sent a banner since the last authentication request.
     pub(crate) fn has_had_banner(&self) -> bool {
-        self.state().banners > 0
+        let state = self.state();
+        state.banners > state.banners_before
     }
 
     /// Whether nothing but banners can have come since `mark`.
@@ -413,6 +422,11 @@ impl Inbound {
     /// Resolves once [`set_sent`](Self::set_sent) has been called; for one waiter.
     pub(crate) async fn sent(&self) {
         self.sent.notified().await;
+    }
+
+    /// Wakes the task that waits to read the stream.
+    pub(crate) fn wake_reader(&self) {
+        wake(&mut self.state().stream_reader);
     }
 
     /// Makes the stream fail at once, whatever state it is in.

@@ -120,7 +120,7 @@ pub struct KeyboardInteractive {
 /// A question of the server.
 #[derive(Clone, Debug)]
 pub struct Prompt {
-    /// One line, for instance `Password: `.
+    /// Text of the question, for instance `Password:`; may have several lines.
     pub text: String,
     /// The answer may be seen while it is typed.
     pub echo: bool,

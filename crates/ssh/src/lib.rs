@@ -54,6 +54,7 @@ mod host_key;
 mod inbound;
 mod interaction;
 mod known_hosts;
+mod preamble;
 mod private_key;
 mod rehearsal;
 mod session;

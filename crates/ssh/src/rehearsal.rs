@@ -283,7 +283,7 @@ mod tests {
 
     use super::*;
     use crate::config;
-    use crate::error::Phase;
+    use crate::error::{Disconnect, Phase};
     use crate::host_key::HostKey;
     use crate::interaction::{
         HostKeyAnswer, KeyboardInteractive, PasswordRequest, PrivateKey, PrivateKeyRequest, Secret,
@@ -317,7 +317,7 @@ mod tests {
     /// Returns `true` if keys were exchanged and the host key was proved: authentication begins only after that.
     fn is_rehearsed(result: &Result<Session, ConnectError>) -> bool {
         let Err(ConnectError::Stream { phase: Phase::Authentication, source }) = result else { return false };
-        source.to_string().contains("eof")
+        source.to_string() == Disconnect::CLOSED
     }
 
     #[tokio::test(start_paused = true)]

@@ -41,6 +41,7 @@ pub struct Session {
     handle: Handle<Client>,
     inbound: Arc<Inbound>,
     server: ServerInfo,
+    notices: String,
     options: Options,
 }
 
@@ -49,9 +50,10 @@ impl Session {
         handle: Handle<Client>,
         inbound: Arc<Inbound>,
         server: ServerInfo,
+        notices: String,
         options: Options,
     ) -> Self {
-        Self { handle, inbound, server, options }
+        Self { handle, inbound, server, notices, options }
     }
 
     /// Returns what is known about the server.
@@ -59,10 +61,17 @@ impl Session {
         &self.server
     }
 
-    /// Starts the person's shell on a terminal.
+    /// Returns what the server said while the person logged in, safe to show: its banner, PAM's remarks.
+    ///
+    /// OpenSSH's client prints that above the shell's first output.
+    pub fn notices(&self) -> &str {
+        &self.notices
+    }
+
+    /// Starts the person's shell on a terminal, for which the server may take as long as it wants.
     ///
     /// # Errors
-    /// When the server refuses, does not answer in time, or the session is over.
+    /// When the server refuses, or the session has ended.
     pub async fn shell(&self, pty: Pty) -> Result<Shell, OpenError> {
         self.start(Some(pty), None).await
     }
@@ -76,12 +85,6 @@ impl Session {
     }
 
     async fn start(&self, pty: Option<Pty>, command: Option<&str>) -> Result<Shell, OpenError> {
-        let limit = self.options.timeout;
-        let started = timeout(limit, self.start_unhurried(pty, command)).await;
-        started.unwrap_or(Err(OpenError::Timeout(limit)))
-    }
-
-    async fn start_unhurried(&self, pty: Option<Pty>, command: Option<&str>) -> Result<Shell, OpenError> {
         let opened = self.handle.channel_open_session().await;
         let (reader, writer) = opened.map_err(|error| self.open_error(error))?.split();
         self.inbound.open(writer.id());

@@ -17,6 +17,11 @@ pub(crate) fn printable(text: &str, limit: usize) -> String {
     kept
 }
 
+/// Keeps what [`printable`] keeps, without white space at the end: a question.
+pub(crate) fn paragraph(text: &str, limit: usize) -> String {
+    printable(text, limit).trim_end().to_owned()
+}
+
 /// Keeps what [`printable`] keeps, as a single line: a name, a reason.
 pub(crate) fn line(text: &str, limit: usize) -> String {
     printable(text, limit).replace(['\n', '\t'], " ").trim_end().to_owned()

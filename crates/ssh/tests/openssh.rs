@@ -8,7 +8,7 @@ use std::sync::Arc;
 use dayfly_platform::BoxFuture;
 use dayfly_ssh::{
     ConnectError, Disconnect, HostKey, HostKeyAnswer, Interaction, KeyboardInteractive, Method, Offer,
-    Options, PasswordRequest, PrivateKey, PrivateKeyRequest, Pty, Secret, Session, ShellEvent, Signal,
+    Options, PasswordRequest, Phase, PrivateKey, PrivateKeyRequest, Pty, Secret, Session, ShellEvent, Signal,
     Unattended, WriteError,
 };
 use support::{Person, Sshd, collect, read_until, user, within};
@@ -203,14 +203,15 @@ async fn no_more_keys_are_tried_than_the_server_allows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_servers_banner_is_shown() {
+async fn the_servers_banner_is_shown_and_kept_for_the_terminal() {
     let text = std::env::temp_dir().join(format!("dayfly-banner-{}", std::process::id()));
     std::fs::write(&text, "Authorised \x1b[31muse\x1b[0m only.\n").unwrap();
     let sshd = Sshd::with(&format!("Banner {}", text.display()));
     let mut person = sshd.person();
-    connect(&sshd, sshd.options(), &mut person).await.unwrap();
+    let session = connect(&sshd, sshd.options(), &mut person).await.unwrap();
     std::fs::remove_file(text).unwrap();
     assert_eq!(person.seen.lines()[0].trim(), "banner Authorised [31muse[0m only.");
+    assert_eq!(session.notices(), "Authorised [31muse[0m only.\n");
 }
 
 // ---- host keys ----
@@ -305,6 +306,27 @@ async fn dropping_an_attempt_closes_its_connection() {
         .await;
         support::until("the server is rid of the connection", || sshd.log().contains("onnection closed"))
             .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_ends_with_the_server_that_asks_it() {
+    for (knows_host, phase) in [(false, Phase::KeyExchange), (true, Phase::Authentication)] {
+        let sshd = Sshd::new();
+        let mut options = sshd.options();
+        if !knows_host {
+            options.known_host_keys.clear();
+        }
+        let mut undecided = Undecided::default();
+        let asked = Arc::clone(&undecided.0);
+        let stream = sshd.dial().await;
+        let killed = async {
+            asked.notified().await;
+            sshd.kill();
+        };
+        let attempt = dayfly_ssh::connect(stream, options, &mut undecided);
+        let (ended, ()) = within(async { tokio::join!(attempt, killed) }).await;
+        assert!(matches!(&ended, Err(ConnectError::Stream { phase: at, .. }) if *at == phase), "{ended:?}");
     }
 }
 

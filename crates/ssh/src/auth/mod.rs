@@ -11,7 +11,7 @@ use russh::{MethodKind, MethodSet};
 
 use crate::client::Client;
 use crate::driver::Driver;
-use crate::error::{ConnectError, Phase};
+use crate::error::ConnectError;
 use crate::host_key::fingerprint;
 use crate::interaction::{
     KeyProblem, KeyboardInteractive, Method, PasswordRequest, PrivateKeyRequest, Prompt, Secret,
@@ -29,6 +29,8 @@ const MAX_REQUESTS: u32 = 20;
 const MAX_ROUNDS: u32 = 16;
 /// Questions of one round that are shown to the person.
 const MAX_PROMPTS: usize = 16;
+/// Characters of a question: Duo's menus have a line for each device.
+const MAX_PROMPT: usize = 2 * 1024;
 /// Silence after a packet that neither accepts nor rejects a password, after which it is taken for a demand to change
 /// the password.
 const SILENT_ANSWER: Duration = Duration::from_secs(3);
@@ -64,6 +66,8 @@ struct Tried {
     questions: u32,
     passwords: u32,
     key_problem: Option<KeyProblem>,
+    /// Methods that the server has offered meanwhile.
+    offered: Vec<Method>,
 }
 
 impl Tried {
@@ -74,6 +78,14 @@ impl Tried {
             Method::KeyboardInteractive => self.questions < MAX_TRIES,
             Method::Password => self.passwords < MAX_TRIES,
         })
+    }
+
+    fn offer(&mut self, methods: &[Method]) {
+        for method in methods {
+            if !self.offered.contains(method) {
+                self.offered.push(*method);
+            }
+        }
     }
 
     fn give_up(&mut self, method: Method) {
@@ -108,18 +120,19 @@ pub(crate) async fn authenticate(
         if offered.is_empty() {
             // Either the server said so, and the session ends with that, or it ended for another reason.
             let inbound = Arc::clone(&driver.inbound);
-            let end = driver.drive(Phase::Authentication, inbound.ended()).await?;
-            return Err(driver.ended(Phase::Authentication, end));
+            let end = driver.decision(inbound.ended()).await?;
+            return Err(driver.ended(end));
         }
         let methods = usable(&offered);
         if methods.is_empty() {
             let methods = offered.iter().map(<&'static str>::from).collect();
-            return Err(ConnectError::Denied { banner: driver.banner.clone(), methods });
+            return Err(ConnectError::Denied { banner: driver.notices.clone(), methods });
         }
+        tried.offer(&methods);
         let next = tried.next(&methods).filter(|_| attempts < MAX_REQUESTS);
         let Some(method) = next else {
-            let banner = mem::take(&mut driver.banner);
-            return Err(ConnectError::AuthExhausted { banner, methods, attempts });
+            let banner = mem::take(&mut driver.notices);
+            return Err(ConnectError::AuthExhausted { banner, methods: tried.offered, attempts });
         };
         let declined = Answer::Declined { offered };
         let result = match method {
@@ -160,13 +173,14 @@ async fn request<T>(
     driver: &mut Driver<'_>,
     request: impl Future<Output = Result<T, russh::Error>>,
 ) -> Result<T, ConnectError> {
-    match driver.drive(Phase::Authentication, request).await? {
+    driver.inbound.note_request();
+    match driver.decision(request).await? {
         Ok(answer) => Ok(answer),
         // The loop of `russh` is gone, and says why as it goes.
         Err(_) => {
             let inbound = Arc::clone(&driver.inbound);
-            let end = driver.drive(Phase::Authentication, inbound.ended()).await?;
-            Err(driver.ended(Phase::Authentication, end))
+            let end = driver.decision(inbound.ended()).await?;
+            Err(driver.ended(end))
         }
     }
 }
@@ -281,15 +295,18 @@ async fn questions(
                 instructions: text::printable(&instructions, MAX_TEXT),
                 prompts: prompts
                     .iter()
-                    .map(|prompt| Prompt { text: text::line(&prompt.prompt, 256), echo: prompt.echo })
+                    .map(|prompt| Prompt {
+                        text: text::paragraph(&prompt.prompt, MAX_PROMPT),
+                        echo: prompt.echo,
+                    })
                     .collect(),
             });
-            match driver.ask(question).await? {
+            match driver.ask_at_standstill(question).await? {
                 Some(given) => answers = given,
                 None => declined = true,
             }
         } else if count == 0 && !instructions.is_empty() {
-            driver.interaction.banner(text::printable(&instructions, MAX_TEXT));
+            driver.notice(text::printable(&instructions, MAX_TEXT));
         } else if count > MAX_PROMPTS {
             declined = true;
         }
@@ -300,7 +317,7 @@ async fn questions(
         response = request(driver, handle.authenticate_keyboard_interactive_respond(answers)).await?;
     }
     Err(ConnectError::AuthExhausted {
-        banner: mem::take(&mut driver.banner),
+        banner: mem::take(&mut driver.notices),
         methods: vec![Method::KeyboardInteractive],
         attempts: MAX_ROUNDS,
     })

@@ -15,11 +15,13 @@ use tokio::time::Instant;
 use super::*;
 use crate::config::{self, Offer, Options};
 use crate::connect::connect_over;
+use crate::error::{Disconnect, Phase};
 use crate::host_key::HostKey;
 use crate::interaction::{HostKeyAnswer, Interaction, PrivateKey};
 use crate::known_hosts::KnownHostKeys;
 use crate::session::Session;
 
+const DISCONNECT: u8 = 1;
 const SERVICE_ACCEPT: u8 = 6;
 const KEXINIT: u8 = 20;
 const REQUEST: u8 = 50;
@@ -89,6 +91,12 @@ impl Server {
 
     /// Up to the first answer, which names what can continue.
     async fn greet(&mut self, methods: &str) {
+        self.shake_hands().await;
+        self.refuse(methods).await;
+    }
+
+    /// Up to the first request.
+    async fn shake_hands(&mut self) {
         self.stream.write_all(b"SSH-2.0-Script\r\n").await.unwrap();
         while self.stream.read_u8().await.unwrap() != b'\n' {}
         assert_eq!(self.hear().await.unwrap()[0], KEXINIT);
@@ -105,7 +113,6 @@ impl Server {
         }
         self.say(&message(SERVICE_ACCEPT, &["ssh-userauth"])).await;
         self.hear_request("none").await;
-        self.refuse(methods).await;
     }
 
     async fn refuse(&mut self, methods: &str) {
@@ -147,6 +154,8 @@ fn message(kind: u8, strings: &[&str]) -> Vec<u8> {
 struct Person {
     passwords: VecDeque<&'static str>,
     answers: VecDeque<Option<Vec<&'static str>>>,
+    /// A private key is looked for without end, instead of not being there.
+    keeps_key: bool,
     heard: Arc<Mutex<Vec<String>>>,
     asked: Arc<Notify>,
 }
@@ -178,8 +187,9 @@ impl Interaction for Person {
         panic!("{key:?}");
     }
 
-    fn private_key(&mut self, request: PrivateKeyRequest) -> BoxFuture<Option<PrivateKey>> {
-        panic!("{request:?}");
+    fn private_key(&mut self, _: PrivateKeyRequest) -> BoxFuture<Option<PrivateKey>> {
+        self.hear("key?".to_owned());
+        answer((!self.keeps_key).then_some(None))
     }
 
     fn keyboard_interactive(&mut self, request: KeyboardInteractive) -> BoxFuture<Option<Vec<Secret>>> {
@@ -374,6 +384,161 @@ async fn a_server_that_never_stops_asking_is_given_up() {
     let (refused, ()) = tokio::join!(client, script);
     assert!(matches!(refused, Err(ConnectError::AuthExhausted { .. })), "{refused:?}");
     assert_eq!(person.heard().len(), MAX_ROUNDS as usize);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_server_takes_as_long_as_it_wants_to_decide() {
+    const LONG: Duration = Duration::from_secs(3600);
+    for method in ["none", "password", "keyboard-interactive"] {
+        let mut person = Person {
+            passwords: ["lovelace"].into(),
+            answers: [Some(vec!["lovelace"])].into(),
+            ..Person::default()
+        };
+        let (mut server, client) = dial(&mut person);
+        let script = async {
+            match method {
+                "none" => server.shake_hands().await,
+                "password" => {
+                    server.greet(method).await;
+                    server.hear_request(method).await;
+                }
+                _ => {
+                    server.greet(method).await;
+                    server.hear_request(method).await;
+                    sleep(LONG).await;
+                    server.ask("", "", &["Password: "]).await;
+                    server.hear_answers().await;
+                }
+            }
+            sleep(LONG).await;
+            server.say(&[SUCCESS]).await;
+        };
+        let (session, ()) = tokio::join!(client, script);
+        session.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_breaks_while_the_server_decides_ends_the_wait() {
+    let mut person = Person { passwords: ["lovelace"].into(), ..Person::default() };
+    let (mut server, client) = dial(&mut person);
+    let script = async move {
+        server.greet("password").await;
+        // What it said before the request is not why it hangs up now.
+        server.say(&message(BANNER, &["Authorised use only.\n", ""])).await;
+        server.refuse("password").await;
+        server.hear_request("password").await;
+        let began = Instant::now();
+        drop(server);
+        began
+    };
+    let (ended, began) = tokio::join!(client, script);
+    assert!(matches!(ended, Err(ConnectError::Stream { phase: Phase::Authentication, .. })), "{ended:?}");
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+/// What each kind of question makes `russh` do meanwhile differs: it reads on, or stands still.
+#[tokio::test(start_paused = true)]
+async fn a_question_ends_with_the_connection_and_with_its_reason() {
+    for method in ["password", "keyboard-interactive", "publickey"] {
+        for says_why in [false, true] {
+            let mut person = Person { keeps_key: true, ..Person::default() };
+            let asked = Arc::clone(&person.asked);
+            let (mut server, client) = dial(&mut person);
+            let script = async move {
+                server.greet(method).await;
+                if method == "keyboard-interactive" {
+                    server.hear_request(method).await;
+                    server.ask("", "", &["Code: "]).await;
+                }
+                asked.notified().await;
+                if says_why {
+                    let mut disconnect = vec![DISCONNECT, 0, 0, 0, 2];
+                    disconnect.extend([string("Too slow."), string("")].concat());
+                    server.say(&disconnect).await;
+                }
+                drop(server);
+                Instant::now()
+            };
+            let (ended, dropped) = tokio::join!(client, script);
+            match ended {
+                Err(ConnectError::Disconnected { reason: 2, text, .. }) if says_why => {
+                    assert_eq!(text, "Too slow.");
+                }
+                Err(ConnectError::Stream { phase: Phase::Authentication, source }) if !says_why => {
+                    assert_eq!(source.to_string(), Disconnect::CLOSED);
+                }
+                other => panic!("{method}, {says_why}: {other:?}"),
+            }
+            assert_eq!(dropped.elapsed(), Duration::ZERO, "{method}");
+            assert_eq!(person.heard().len(), 1, "nothing else is asked: {:?}", person.heard());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_question_keeps_its_lines() {
+    let menu = "Duo two-factor login for ada\n\nEnter a passcode or select one of the following options:\n\n \
+                1. Duo Push to +XX XX XXXX 1234\n 2. Phone call to +XX XX XXXX 1234\n 3. Phone call to +XX XX XXXX 5678\n \
+                4. SMS passcodes to +XX XX XXXX 1234\n 5. https://duo.example/enroll\n\nPasscode or option (1-5):";
+    for (asked, shown) in [
+        (format!("{menu} "), menu.to_owned()),
+        ("x".repeat(MAX_PROMPT + 1), format!("{}…", "x".repeat(MAX_PROMPT))),
+    ] {
+        let mut person = Person { answers: [Some(vec!["1"])].into(), ..Person::default() };
+        let (mut server, client) = dial(&mut person);
+        let script = async {
+            server.greet("keyboard-interactive").await;
+            server.hear_request("keyboard-interactive").await;
+            server.ask("", "", &[&asked]).await;
+            assert_eq!(server.hear_answers().await, ["1"]);
+            server.say(&[SUCCESS]).await;
+        };
+        let (session, ()) = tokio::join!(client, script);
+        session.unwrap();
+        assert_eq!(person.heard(), [format!("||{shown}")]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_server_said_meanwhile_is_kept_in_its_order() {
+    let mut person = Person { answers: [Some(vec!["lovelace"])].into(), ..Person::default() };
+    let (mut server, client) = dial(&mut person);
+    let script = async {
+        server.greet("keyboard-interactive").await;
+        server.hear_request("keyboard-interactive").await;
+        server.say(&message(BANNER, &["Authorised use only.\r\n", ""])).await;
+        server.ask("", "", &["Password: "]).await;
+        server.hear_answers().await;
+        server.ask("", "Your password will expire in 3 days.", &[]).await;
+        server.hear_answers().await;
+        server.say(&[SUCCESS]).await;
+    };
+    let (session, ()) = tokio::join!(client, script);
+    assert_eq!(session.unwrap().notices(), "Authorised use only.\nYour password will expire in 3 days.\n");
+}
+
+/// PAM takes passwords back after three wrong ones.
+#[tokio::test(start_paused = true)]
+async fn methods_that_the_server_withdraws_are_reported_as_well() {
+    let mut person = Person { passwords: ["a", "b", "c"].into(), ..Person::default() };
+    let (mut server, client) = dial(&mut person);
+    let script = async {
+        server.greet("password").await;
+        for last in [false, false, true] {
+            server.hear_request("password").await;
+            server.say(&message(BANNER, &["Welcome.\n", ""])).await;
+            server.refuse(if last { "publickey" } else { "password" }).await;
+        }
+        server.until_closed().await;
+    };
+    let (refused, ()) = tokio::join!(client, script);
+    let Err(ConnectError::AuthExhausted { methods, attempts: 3, banner }) = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(methods, [Method::Password, Method::PublicKey]);
+    assert_eq!(banner, "Welcome.\n".repeat(3));
 }
 
 /// Drops an attempt at each point where it waits for a person.

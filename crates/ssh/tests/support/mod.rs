@@ -10,6 +10,7 @@
 
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -30,6 +31,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Sshd {
     pub(crate) dir: PathBuf,
     program: PathBuf,
+    /// Its process groups, one for each connection.
+    groups: Mutex<Vec<u32>>,
 }
 
 impl Sshd {
@@ -74,7 +77,7 @@ impl Sshd {
             ),
         )
         .unwrap();
-        Self { dir, program }
+        Self { dir, program, groups: Mutex::default() }
     }
 
     /// A connection to a new process of the server.
@@ -93,12 +96,22 @@ impl Sshd {
             .stdin(Stdio::from(OwnedFd::from(server)))
             .stdout(Stdio::from(output))
             .stderr(Stdio::null())
+            .process_group(0)
             .spawn()
             .unwrap();
+        self.groups.lock().unwrap().push(child.id());
         std::thread::spawn(move || child.wait());
         let client = client.unwrap();
         client.set_nodelay(true).unwrap();
         client
+    }
+
+    /// Kills all of it, as a machine does that loses its power.
+    pub(crate) fn kill(&self) {
+        for group in self.groups.lock().unwrap().drain(..) {
+            let mut kill = Command::new("kill");
+            assert!(kill.args(["-KILL", "--", &format!("-{group}")]).status().unwrap().success());
+        }
     }
 
     pub(crate) fn host_key(&self, kind: &str) -> String {
