@@ -90,7 +90,7 @@ pub enum ControlError {
     /// The server ended the map stream.
     #[error("the control server ended the map stream")]
     MapEnded,
-    /// Nothing came on the map stream for [`WATCHDOG`](super::WATCHDOG), not even a keep-alive.
+    /// Nothing came on the map stream for two minutes, not even a keep-alive.
     #[error("nothing was heard from the control server for {} seconds", super::WATCHDOG.as_secs())]
     Watchdog,
 }
