@@ -175,7 +175,8 @@ impl Incoming {
 
     /// Answers with a status and a body.
     pub(crate) fn answer(self, status: u16, body: impl Into<Bytes>) {
-        self.begin(status).send_data(body.into(), true).unwrap();
+        // A node that has seen enough by the status may have reset the stream by now.
+        let _ = self.begin(status).send_data(body.into(), true);
     }
 
     /// Answers with a status, and a body that is still to come.
