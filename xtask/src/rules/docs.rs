@@ -7,7 +7,7 @@ const QUESTIONS: &[&str] =
     &["What", "Whether", "How", "Who", "Whom", "Whose", "When", "Where", "Why", "Which"];
 
 /// The most of a hundred first lines that may begin with one of [`QUESTIONS`].
-const MOST_PER_CENT: usize = 20;
+const MOST_PER_CENT: usize = 5;
 
 /// The first lines of all `///` comments of a file, with their numbers from zero.
 fn first_lines(file: &File) -> impl Iterator<Item = (usize, &str)> {
