@@ -47,7 +47,7 @@ pub(crate) struct Gate {
 #[derive(Clone)]
 pub(crate) struct Lookout(Arc<Mutex<Source>>);
 
-/// What the two read.
+/// The stream, with what was read ahead of `russh`.
 struct Source {
     stream: Box<dyn Stream>,
     inbound: Arc<Inbound>,

@@ -62,7 +62,7 @@ pub enum ShellEvent {
     Disconnected(Disconnect),
 }
 
-/// End of a session.
+/// The end of a session, with its reason.
 #[derive(Clone, Debug)]
 pub(crate) struct End {
     pub(crate) reason: Disconnect,
@@ -224,7 +224,7 @@ impl Inbound {
         }
     }
 
-    /// How the session ended, if it has.
+    /// Returns how the session ended, if it has.
     pub(crate) fn end(&self) -> Option<End> {
         self.end.borrow().clone()
     }
@@ -371,7 +371,7 @@ impl Inbound {
         state.banners > state.banners_before
     }
 
-    /// Whether nothing but banners can have come since `mark`.
+    /// Returns `true` if nothing but banners can have come since `mark`.
     pub(crate) fn is_silent_since(&self, mark: Mark) -> bool {
         let state = self.state();
         state.read == mark.read || state.banners != mark.banners

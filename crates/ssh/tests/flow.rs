@@ -8,7 +8,7 @@ use std::time::Instant;
 use dayfly_ssh::{Disconnect, MAX_UNREAD, Pty, Session, Shell, ShellEvent};
 use support::{Sshd, collect, read_until, until, within};
 
-/// What may be unread: the limit, and one packet more.
+/// Bytes that may be unread: the limit, and one packet more.
 const BOUND: usize = MAX_UNREAD + 33 * 1024;
 
 /// A shell whose output is not read, on a terminal that endlessly prints; what is typed ends up in the file `typed`.

@@ -438,7 +438,7 @@ async fn a_connection_that_breaks_while_the_server_decides_ends_the_wait() {
     assert_eq!(began.elapsed(), Duration::ZERO);
 }
 
-/// What each kind of question makes `russh` do meanwhile differs: it reads on, or stands still.
+/// By kind of question, `russh` reads on meanwhile or stands still.
 #[tokio::test(start_paused = true)]
 async fn a_question_ends_with_the_connection_and_with_its_reason() {
     for method in ["password", "keyboard-interactive", "publickey"] {
