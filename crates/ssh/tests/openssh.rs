@@ -214,16 +214,6 @@ async fn the_servers_banner_is_shown_and_kept_for_the_terminal() {
     assert_eq!(session.notices(), "Authorised [31muse[0m only.\n");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_banner_that_is_no_utf_8_locks_nobody_out() {
-    let text = std::env::temp_dir().join(format!("dayfly-latin-{}", std::process::id()));
-    std::fs::write(&text, b"Acc\xe8s r\xe9serv\xe9\x92\n").unwrap();
-    let sshd = Sshd::with(&format!("Banner {}", text.display()));
-    let session = connect(&sshd, sshd.options(), &mut sshd.person()).await.unwrap();
-    std::fs::remove_file(text).unwrap();
-    assert_eq!(session.notices(), "Acc\u{fffd}s r\u{fffd}serv\u{fffd}\n");
-}
-
 // ---- host keys ----
 
 #[tokio::test(flavor = "multi_thread")]

@@ -478,26 +478,6 @@ async fn a_question_ends_with_the_connection_and_with_its_reason() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_servers_texts_are_bytes() {
-    let mut person = Person { answers: [Some(vec!["x"])].into(), ..Person::default() };
-    let (mut server, client) = dial(&mut person);
-    let script = async move {
-        server.greet("keyboard-interactive").await;
-        server.hear_request("keyboard-interactive").await;
-        // A title, an explanation, a language and one question, each no UTF-8.
-        let bytes = [&[ASK][..], &[0, 0, 0, 1, 0xe8].repeat(3), &[0, 0, 0, 1], &[0, 0, 0, 1, 0xe9, 0]];
-        server.say(&bytes.concat()).await;
-        server.hear_answers().await;
-        // A disconnect without a language tag, as some devices send it.
-        server.say(&[&[DISCONNECT, 0, 0, 0, 2, 0, 0, 0, 4][..], b"Non\xe8"].concat()).await;
-    };
-    let (ended, ()) = tokio::join!(client, script);
-    assert_eq!(person.heard(), ["\u{fffd}|\u{fffd}|\u{fffd}"]);
-    let Err(ConnectError::Disconnected { reason: 2, text, .. }) = ended else { panic!("{ended:?}") };
-    assert_eq!(text, "Non\u{fffd}");
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_long_question_keeps_its_lines() {
     let menu = "Duo two-factor login for ada\n\nEnter a passcode or select one of the following options:\n\n \
                 1. Duo Push to +XX XX XXXX 1234\n 2. Phone call to +XX XX XXXX 1234\n 3. Phone call to +XX XX XXXX 5678\n \
