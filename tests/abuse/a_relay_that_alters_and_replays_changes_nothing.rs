@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Result, ensure};
 use bytes::{Buf as _, BytesMut};
-use dayfly_tests::native::{Carrier, MACHINE, NativeNode, NativeOptions};
+use dayfly_tests::native::{Carrier, NativeNode, NativeOptions};
+use dayfly_tests::tailnet::MACHINE;
 use dayfly_tests::{
     Headscale, HeadscaleOptions, KeyOptions, Region, Relay, RelayOptions, Tailscaled, TailscaledOptions,
     scenario,

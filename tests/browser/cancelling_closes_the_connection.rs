@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use dayfly_tests::native::SSH;
-use dayfly_tests::sshd::{USER, has_user};
 use dayfly_tests::tailnet::on_shared_tailnet;
 use dayfly_tests::wait::{READY, until};
-use dayfly_tests::{Browser, Engine, KeyOptions, Page, Tailscaled, TailscaledOptions};
+use dayfly_tests::{Browser, Engine, KeyOptions, Page, Tailscaled, TailscaledOptions, with_user};
 
 /// The machine's name.
 const SILENT: &str = "silent";
@@ -19,28 +18,25 @@ const CLOSED: Duration = Duration::from_secs(5);
 
 #[test]
 fn in_all_engines() -> Result<()> {
-    if !has_user() {
-        eprintln!(
-            "SKIPPED: the port of SSH is free, and {USER} there, only in the namespace of `cargo xtask test`"
-        );
-        return Ok(());
-    }
-    on_shared_tailnet(|lab, tailnet| {
-        let options = TailscaledOptions { ssh: false, ..TailscaledOptions::machine(SILENT) };
-        let key = tailnet.headscale.preauth_key(&KeyOptions::default())?;
-        let _machine = Tailscaled::join(lab, tailnet.headscale.url(), &key, options)?;
-        let node = tailnet.headscale.until_online(SILENT, READY)?;
-        // What `tailscaled` hands on to: a server that accepts, and says nothing.
-        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, SSH))?;
-        server.set_nonblocking(true)?;
-        for engine in [Engine::Chromium, Engine::Firefox, Engine::WebKit] {
-            let browser = Browser::start(lab, engine)?;
-            let page = Page::open(&browser, &tailnet.machines_page()?)?;
-            page.until("machines")?;
-            page.connect(SILENT)?;
-            closed(&page, &server).with_context(|| format!("in {engine:?}"))?;
-        }
-        tailnet.headscale.delete_node(&node.id)
+    // The port of SSH is free where the user is.
+    with_user(|| {
+        on_shared_tailnet(|lab, tailnet| {
+            let options = TailscaledOptions { ssh: false, ..TailscaledOptions::machine(SILENT) };
+            let key = tailnet.headscale.preauth_key(&KeyOptions::default())?;
+            let _machine = Tailscaled::join(lab, tailnet.headscale.url(), &key, options)?;
+            let node = tailnet.headscale.until_online(SILENT, READY)?;
+            // What `tailscaled` hands on to: a server that accepts, and says nothing.
+            let server = TcpListener::bind((Ipv4Addr::LOCALHOST, SSH))?;
+            server.set_nonblocking(true)?;
+            for engine in [Engine::Chromium, Engine::Firefox, Engine::WebKit] {
+                let browser = Browser::start(lab, engine)?;
+                let page = Page::open(&browser, &tailnet.machines_page()?)?;
+                page.until("machines")?;
+                page.connect(SILENT)?;
+                closed(&page, &server).with_context(|| format!("in {engine:?}"))?;
+            }
+            tailnet.headscale.delete_node(&node.id)
+        })
     })
 }
 

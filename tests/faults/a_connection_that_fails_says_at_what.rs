@@ -1,15 +1,14 @@
 //! Each way in which no shell comes about has an error of its own: no such machine, nobody listening, the policy, a
 //! machine that takes no connections, no right to a shell, a relay that is down, a machine that is away.
 
-use std::time::{Duration, Instant};
-
 use anyhow::{Context as _, Result, bail, ensure};
 use dayfly_node::{RelayState, ResolveError, TcpError};
 use dayfly_ssh::{ConnectError, Options, Unattended};
-use dayfly_tests::native::{Carrying, MACHINE, NativeNode, SSH, Tailnet};
+use dayfly_tests::native::{NativeNode, SSH};
 use dayfly_tests::process::run_to_end;
+use dayfly_tests::tailnet::MACHINE;
 use dayfly_tests::wait::free_port;
-use dayfly_tests::{HeadscaleOptions, Relay, RelayOptions, scenario};
+use dayfly_tests::{HeadscaleOptions, Tailnet, Via, scenario};
 use dayfly_wire::tsmp::RejectReason;
 
 /// Connections to SSH and to one more port are allowed, and nobody gets a shell.
@@ -28,8 +27,7 @@ fn at_the_name_the_port_the_policy_or_the_login() -> Result<()> {
     scenario(|lab| {
         let (open, closed) = (free_port()?, free_port()?);
         let options = HeadscaleOptions { policy: policy(open), ..HeadscaleOptions::default() };
-        let relay = Carrying::Ours(Relay::start(lab, RelayOptions::default())?);
-        let tailnet = Tailnet::start_with(lab, relay, &options)?;
+        let tailnet = Tailnet::start_with(lab, Via::OurRelay, &options)?;
         let node = tailnet.join(lab, "unlucky")?;
 
         match error(&node, "bax", SSH)? {
@@ -74,14 +72,14 @@ fn at_the_name_the_port_the_policy_or_the_login() -> Result<()> {
 #[test]
 fn at_the_relay_or_the_machine() -> Result<()> {
     scenario(|lab| {
-        let mut tailnet = Tailnet::start(lab)?;
+        let mut tailnet = Tailnet::start(lab, Via::OurRelay)?;
         let node = tailnet.join(lab, "unlucky")?;
         // Errors are the same whether WireGuard has been spoken before or not.
         node.connect(MACHINE, SSH)??;
         // It takes Headscale ten seconds to call it off-line.
         tailnet.machine.process().kill();
 
-        let Carrying::Ours(relay) = &mut tailnet.relay else { bail!("another relay") };
+        let relay = &mut tailnet.relay;
         let region = relay.region().id;
         let mark = node.mark();
         relay.kill();
@@ -102,7 +100,7 @@ fn at_the_relay_or_the_machine() -> Result<()> {
         })?;
         match error(&node, MACHINE, SSH)? {
             TcpError::Offline { last_seen, .. } => {
-                last_seen.context("it is not told when it was last seen")?;
+                last_seen.context("it does not say when it was last seen")?;
             }
             other => bail!("a machine that is away: {other:?}"),
         }
@@ -110,18 +108,12 @@ fn at_the_relay_or_the_machine() -> Result<()> {
         // It knows nothing of the session that it had.
         tailnet.machine.restart(lab)?;
         node.until_sees(MACHINE)?;
-        let start = Instant::now();
         node.connect(MACHINE, SSH)?.context("a machine that is back")?;
-        ensure!(
-            start.elapsed() < Duration::from_secs(10),
-            "a machine that is back took {:?}",
-            start.elapsed()
-        );
         Ok(())
     })
 }
 
-/// What a connection fails with, whose text must name the host.
+/// Returns the error that a connection fails with, whose text must name the host.
 fn error(node: &NativeNode, host: &str, port: u16) -> Result<TcpError> {
     match node.connect(host, port)? {
         Ok(_) => bail!("{host} port {port} can be reached"),

@@ -2,13 +2,14 @@
 
 use anyhow::Result;
 use dayfly_ssh::Pty;
-use dayfly_tests::native::{MACHINE, Tailnet, ask};
-use dayfly_tests::scenario;
+use dayfly_tests::native::ask;
+use dayfly_tests::tailnet::MACHINE;
+use dayfly_tests::{Tailnet, Via, scenario};
 
 #[test]
 fn and_the_node_is_told_of_changes_afterwards() -> Result<()> {
     scenario(|lab| {
-        let mut tailnet = Tailnet::start(lab)?;
+        let mut tailnet = Tailnet::start(lab, Via::OurRelay)?;
         let node = tailnet.join(lab, "steady")?;
         let session = node.ssh(MACHINE, "root")?;
         let mut shell = node.block_on(session.shell(Pty::new(80, 24)))??;

@@ -2,21 +2,22 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use dayfly_node::RelayState;
 use dayfly_ssh::Pty;
-use dayfly_tests::native::{Carrying, MACHINE, Tailnet, ask};
-use dayfly_tests::scenario;
+use dayfly_tests::native::ask;
+use dayfly_tests::tailnet::MACHINE;
+use dayfly_tests::{Tailnet, Via, scenario};
 
 #[test]
 fn that_is_killed_or_restarted() -> Result<()> {
     scenario(|lab| {
-        let mut tailnet = Tailnet::start(lab)?;
+        let mut tailnet = Tailnet::start(lab, Via::OurRelay)?;
         let node = tailnet.join(lab, "steady")?;
         let session = node.ssh(MACHINE, "root")?;
         let mut shell = node.block_on(session.shell(Pty::new(80, 24)))??;
         node.block_on(ask(&mut shell, "echo $((40 + 1))", "41"))??;
-        let Carrying::Ours(relay) = &mut tailnet.relay else { bail!("another relay") };
+        let relay = &mut tailnet.relay;
         let region = relay.region().id;
 
         let mark = node.mark();

@@ -1,8 +1,8 @@
-//! A real `tailscaled` reaches our engine through the relay by each kind of `tailscale ping`: disco, TSMP and ICMP.
+//! A real `tailscaled` reaches our node through the relay by each kind of `tailscale ping`: disco, TSMP and ICMP.
 
 use anyhow::{Context as _, Result, ensure};
-use dayfly_tests::native::on_shared_tailnet;
 use dayfly_tests::process::output_of;
+use dayfly_tests::tailnet::on_shared_tailnet;
 use dayfly_tests::wait::{READY, until};
 
 #[test]

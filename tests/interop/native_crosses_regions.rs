@@ -1,8 +1,9 @@
-//! Our engine and a `tailscaled` whose homes are two relays that know nothing of each other reach each other, in both
+//! Our node and a `tailscaled` whose homes are two relays that know nothing of each other reach each other, in both
 //! directions: each dials the other's.
 
 use anyhow::{Result, ensure};
-use dayfly_tests::native::{MACHINE, NativeNode, NativeOptions};
+use dayfly_tests::native::{NativeNode, NativeOptions};
+use dayfly_tests::tailnet::MACHINE;
 use dayfly_tests::{
     Headscale, HeadscaleOptions, KeyOptions, Region, Relay, RelayOptions, Tailscaled, TailscaledOptions,
     scenario,

@@ -1,11 +1,12 @@
-//! Our engine joins a real Headscale by an auth key, over an HTTP upgrade as over a WebSocket, in the clear as over
+//! Our node joins a real Headscale by an auth key, over an HTTP upgrade as over a WebSocket, in the clear as over
 //! TLS, and sees the machines of the tailnet as they come and go.
 
 use std::net::IpAddr;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use dayfly_node::ControlError;
-use dayfly_tests::native::{Carrier, MACHINE, NativeNode, NativeOptions, on_shared_tailnet};
+use dayfly_tests::native::{Carrier, NativeNode, NativeOptions};
+use dayfly_tests::tailnet::{MACHINE, on_shared_tailnet};
 use dayfly_tests::wait::READY;
 use dayfly_tests::{Headscale, HeadscaleOptions, Relay, RelayOptions, scenario};
 

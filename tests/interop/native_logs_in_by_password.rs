@@ -11,62 +11,58 @@ use dayfly_ssh::{
     PrivateKey, PrivateKeyRequest, Secret, Session,
 };
 use dayfly_tests::native::run;
-use dayfly_tests::sshd::{PASSWORD, USER, has_user};
+use dayfly_tests::sshd::{PASSWORD, USER};
 use dayfly_tests::wait::READY;
-use dayfly_tests::{Lab, Sshd, SshdOptions, scenario};
+use dayfly_tests::{Lab, Sshd, SshdOptions, scenario, with_user};
 use tokio::net::TcpStream;
 
 const METHODS: [Method; 2] = [Method::Password, Method::KeyboardInteractive];
 
 #[test]
 fn and_asks_again_after_a_wrong_one() -> Result<()> {
-    with_user(|lab| {
-        for method in METHODS {
-            let mut person = Person { passwords: ["byron", PASSWORD].into(), asked: Vec::new() };
-            log_in(lab, method, &mut person, async |result| {
-                let session = result?;
-                let ran = run(&session, "id -un", b"").await?;
-                ensure!(ran.text() == USER, "{ran:?}");
-                session.close().await;
-                Ok(())
-            })?;
-            let question = match method {
-                Method::Password => ["password", "password, again"],
-                _ => ["Password:"; 2],
-            };
-            let asked = person.asked.iter().zip(question).all(|(asked, question)| asked.ends_with(question));
-            ensure!(asked && person.asked.len() == 2, "{:?}", person.asked);
-        }
-        Ok(())
+    with_user(|| {
+        scenario(|lab| {
+            for method in METHODS {
+                let mut person = Person { passwords: ["byron", PASSWORD].into(), asked: Vec::new() };
+                log_in(lab, method, &mut person, async |result| {
+                    let session = result?;
+                    let ran = run(&session, "id -un", b"").await?;
+                    ensure!(ran.text() == USER, "{ran:?}");
+                    session.close().await;
+                    Ok(())
+                })?;
+                let question = match method {
+                    Method::Password => ["password", "password, again"],
+                    _ => ["Password:"; 2],
+                };
+                let asked =
+                    person.asked.iter().zip(question).all(|(asked, question)| asked.ends_with(question));
+                ensure!(asked && person.asked.len() == 2, "{:?}", person.asked);
+            }
+            Ok(())
+        })
     })
 }
 
 #[test]
 fn and_gives_up_when_every_one_is_wrong() -> Result<()> {
-    with_user(|lab| {
-        for method in METHODS {
-            let mut person = Person { passwords: ["a", "b", "c", "d"].into(), asked: Vec::new() };
-            log_in(lab, method, &mut person, async |result| match result {
-                Err(ConnectError::AuthExhausted { methods, attempts: 3, .. })
-                    if methods.contains(&method) =>
-                {
-                    Ok(())
-                }
-                other => Err(anyhow::anyhow!("{other:?}")),
-            })?;
-            ensure!(person.asked.len() == 3, "{:?}", person.asked);
-        }
-        Ok(())
+    with_user(|| {
+        scenario(|lab| {
+            for method in METHODS {
+                let mut person = Person { passwords: ["a", "b", "c", "d"].into(), asked: Vec::new() };
+                log_in(lab, method, &mut person, async |result| match result {
+                    Err(ConnectError::AuthExhausted { methods, attempts: 3, .. })
+                        if methods.contains(&method) =>
+                    {
+                        Ok(())
+                    }
+                    other => Err(anyhow::anyhow!("{other:?}")),
+                })?;
+                ensure!(person.asked.len() == 3, "{:?}", person.asked);
+            }
+            Ok(())
+        })
     })
-}
-
-/// Runs the claim where the namespace's user is.
-fn with_user(claim: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
-    if !has_user() {
-        eprintln!("SKIPPED: the user {USER} is only in the namespace of `cargo xtask test`");
-        return Ok(());
-    }
-    scenario(claim)
 }
 
 /// Logs in at a server that takes nothing but this method, and looks at what came of it.

@@ -1,4 +1,4 @@
-//! Our engine reaches an OpenSSH server that stands behind a `tailscaled` without Tailscale SSH, and logs in there by a
+//! Our node reaches an OpenSSH server that stands behind a `tailscaled` without Tailscale SSH, and logs in there by a
 //! private key; another host key than the known one is refused.
 
 use std::fs;
@@ -9,16 +9,17 @@ use dayfly_ssh::{
     ConnectError, HostKey, HostKeyAnswer, Interaction, KeyboardInteractive, Options, PasswordRequest,
     PrivateKey, PrivateKeyRequest, Secret, Session, ShellEvent, Signal,
 };
-use dayfly_tests::native::{MACHINE, NativeNode, Tailnet};
+use dayfly_tests::native::NativeNode;
 use dayfly_tests::sshd::{USER, has_user, make_key};
+use dayfly_tests::tailnet::MACHINE;
 use dayfly_tests::wait::READY;
-use dayfly_tests::{Sshd, SshdOptions, scenario};
+use dayfly_tests::{Sshd, SshdOptions, Tailnet, Via, scenario, skip};
 use tokio::net::TcpStream;
 
 #[test]
 fn by_key() -> Result<()> {
     scenario(|lab| {
-        let tailnet = Tailnet::start(lab)?;
+        let tailnet = Tailnet::start(lab, Via::OurRelay)?;
         let path = lab.peer_dir("keys")?.join("id");
         let authorized_key = Some(make_key(&path)?);
         let mut sshd = Sshd::start(lab, SshdOptions { authorized_key, ..SshdOptions::default() })?;
@@ -45,8 +46,7 @@ fn by_key() -> Result<()> {
 #[test]
 fn and_signals_a_program_there() -> Result<()> {
     if !has_user() {
-        eprintln!("SKIPPED: the user {USER} is only in the namespace of `cargo xtask test`");
-        return Ok(());
+        return skip(format_args!("the user {USER} is only in the tests' namespace"));
     }
     scenario(|lab| {
         let path = lab.peer_dir("keys")?.join("id");

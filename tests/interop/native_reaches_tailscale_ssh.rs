@@ -1,16 +1,15 @@
-//! Our engine reaches a real `tailscaled` through each kind of relay and gets a shell by Tailscale SSH, without key or
+//! Our node reaches a real `tailscaled` through each kind of relay and gets a shell by Tailscale SSH, without key or
 //! password; what is printed and typed there arrives whole.
 
 use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 use dayfly_ssh::Session;
-use dayfly_tests::native::{
-    Carrier, Carrying, MACHINE, NativeNode, NativeOptions, Tailnet, on_shared_tailnet,
-};
-use dayfly_tests::{Derper, HeadscaleOptions, Lab, scenario};
+use dayfly_tests::native::{Carrier, NativeNode, NativeOptions};
+use dayfly_tests::tailnet::{MACHINE, on_shared_tailnet};
+use dayfly_tests::{Lab, Tailnet, Via, scenario};
 
-/// How much is printed, and how much is typed.
+/// Bytes that are printed, and bytes that are typed.
 const OUTPUT: usize = 20 << 20;
 const INPUT: usize = 5 << 20;
 
@@ -37,19 +36,16 @@ fn through_our_relay_by_upgrade() -> Result<()> {
 
 #[test]
 fn through_derper_with_tls() -> Result<()> {
-    scenario(|lab| {
-        let derper = Carrying::Derper(Derper::start(lab, 900, true)?);
-        through(lab, derper)
-    })
+    scenario(|lab| through(lab, Via::Derper))
 }
 
 #[test]
 fn through_the_relay_inside_headscale() -> Result<()> {
-    scenario(|lab| through(lab, Carrying::Embedded))
+    scenario(|lab| through(lab, Via::Embedded))
 }
 
-fn through(lab: &Lab, relay: Carrying) -> Result<()> {
-    let tailnet = Tailnet::start_with(lab, relay, &HeadscaleOptions::default())?;
+fn through(lab: &Lab, via: Via) -> Result<()> {
+    let tailnet = Tailnet::start(lab, via)?;
     for (name, carrier) in [("as-page", Carrier::WebSocket), ("as-native", Carrier::Upgrade)] {
         let options = NativeOptions { carrier, ..tailnet.options(name)? };
         let node = NativeNode::join(lab, tailnet.headscale.url(), options)?;

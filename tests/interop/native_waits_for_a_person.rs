@@ -1,4 +1,4 @@
-//! Without an auth key our engine reports where a person has to log in, and goes on by itself once that is done.
+//! Without an auth key our node reports where a person has to log in, and goes on by itself once that is done.
 
 use anyhow::{Context as _, Result, ensure};
 use dayfly_node::NodeEvent;
@@ -17,7 +17,7 @@ fn to_log_in() -> Result<()> {
             _ => None,
         })?;
         ensure!(url.starts_with(headscale.url()), "the login page is {url}");
-        ensure!(headscale.nodes()?.is_empty(), "nobody has let it in yet");
+        ensure!(headscale.nodes()?.is_empty(), "nobody has approved it yet");
         headscale.approve_login(url.rsplit('/').next().context("no id in the address")?)?;
         node.until_running()?;
         let registered = node.until_registered()?;

@@ -8,19 +8,20 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::BytesMut;
 use dayfly_platform::random::SystemRng;
+use dayfly_testkit::derp::DerpClient;
+use dayfly_testkit::{SeededRng, websocket};
+use dayfly_tests::wait::{ANSWER, run};
 use dayfly_tests::{Derper, Gateway, GatewayOptions, Headscale, HeadscaleOptions, Lab, scenario};
 use dayfly_ts2021::{Handshake, first_frame_len};
-use dayfly_wire::key::{MachinePrivate, MachinePublic};
+use dayfly_wire::key::{MachinePrivate, MachinePublic, NodePrivate};
 use dayfly_wire::ts2021::{HANDSHAKE_HEADER, UPGRADE};
 use serde_json::Value;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, DuplexStream};
 use tokio::time::timeout;
-
-use crate::relay_client::{ANSWER, RelayClient, run, websocket};
 
 /// A page of another site that the gateway allows.
 const PAGE: &str = "https://page.example";
-/// What the handshake tells of the node's capabilities.
+/// The capability version that the handshake reports.
 const VERSION: u16 = 130;
 
 #[test]
@@ -54,7 +55,7 @@ fn control(lab: &Lab, tls: bool) -> Result<()> {
         let parameter = BASE64_STANDARD.encode(initiation);
         let parameter = parameter.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
         let url = format!("{}/ts2021?{HANDSHAKE_HEADER}={parameter}", gateway.url().replace("http", "ws"));
-        let mut stream = websocket(&url, UPGRADE, PAGE).await?;
+        let mut stream = open(&url, UPGRADE, PAGE).await?;
         let mut buffer = BytesMut::new();
         let len = loop {
             if let Some(len) = first_frame_len(&buffer)?.filter(|len| buffer.len() >= *len) {
@@ -65,7 +66,7 @@ fn control(lab: &Lab, tls: bool) -> Result<()> {
         };
         // Only who has Headscale's key can have made an answer that this takes.
         handshake.finish(&buffer.split_to(len))?;
-        let other = websocket(&url, UPGRADE, "https://evil.example").await;
+        let other = open(&url, UPGRADE, "https://evil.example").await;
         ensure!(other.is_err(), "another page got a connection");
         Ok(())
     })
@@ -89,8 +90,11 @@ fn relay(lab: &Lab, tls: bool) -> Result<()> {
     let gateway = gateway(lab, "http://127.0.0.1:9", Some(upstream), derper.certificate())?;
     run(async {
         let url = format!("{}/gateway/derp/900", gateway.url().replace("http", "ws"));
-        let connect =
-            || async { RelayClient::greet(websocket(&url, "derp", PAGE).await?, BytesMut::new()).await };
+        let connect = async || {
+            let key = NodePrivate::generate(&mut SeededRng::fresh());
+            let stream = open(&url, "derp", PAGE).await?;
+            anyhow::Ok(DerpClient::handshake(stream, BytesMut::new(), key, Some(ANSWER)).await?)
+        };
         let (mut near, mut far) = (connect().await?, connect().await?);
         for len in [1, 1280, 65_536] {
             let packet = vec![7; len];
@@ -99,14 +103,17 @@ fn relay(lab: &Lab, tls: bool) -> Result<()> {
             far.send(&near.public(), &packet).await?;
             ensure!(near.packet().await? == (far.public(), packet), "{len} bytes came back changed");
         }
-        ensure!(
-            websocket(&url, "derp", "https://evil.example").await.is_err(),
-            "another page got a connection"
-        );
+        ensure!(open(&url, "derp", "https://evil.example").await.is_err(), "another page got a connection");
         let elsewhere = url.replace("/900", "/901");
-        ensure!(websocket(&elsewhere, "derp", PAGE).await.is_err(), "another region leads somewhere");
+        ensure!(open(&elsewhere, "derp", PAGE).await.is_err(), "another region leads somewhere");
         Ok(())
     })
+}
+
+/// Opens a WebSocket as a page of `origin` does.
+async fn open(url: &str, subprotocol: &str, origin: &str) -> Result<DuplexStream> {
+    let socket = timeout(ANSWER, websocket::connect(url, subprotocol, Some(origin))).await??;
+    Ok(websocket::carry(socket).stream)
 }
 
 fn gateway(lab: &Lab, control: &str, derp: Option<String>, trust: Option<&PathBuf>) -> Result<Gateway> {

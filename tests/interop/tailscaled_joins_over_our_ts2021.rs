@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use dayfly_node::Dialer as _;
 use dayfly_platform::random::SystemRng;
-use dayfly_tests::native::{Carrier, NativeDialer};
+use dayfly_tests::native::{Carrier, NativeDialer, Trust};
 use dayfly_tests::wait::{READY, until};
 use dayfly_tests::{
     Derper, Headscale, HeadscaleOptions, KeyOptions, Region, Tailscaled, TailscaledOptions, scenario, tools,
@@ -127,7 +127,7 @@ fn options(name: &str) -> TailscaledOptions {
 
 /// Registers, and returns the answer and the first map as they came.
 async fn join_headscale(url: &str, auth_key: String) -> Result<(Vec<u8>, Vec<u8>)> {
-    let dialer = NativeDialer::new(url, Carrier::Upgrade, true, None)?;
+    let dialer = NativeDialer::with_trust(url, Trust::nobody())?.carrier(Carrier::Upgrade).plain_relays();
     let control = parse_control_key(&dialer.control_key(CAPABILITY_VERSION).await?)?;
     let machine = MachinePrivate::generate(&mut SystemRng);
     let node_key = NodePrivate::generate(&mut SystemRng).public();

@@ -5,12 +5,12 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 use dayfly_tests::process::{output_of, shell_code};
-use dayfly_tests::sshd::{PASSWORD, USER, has_user, make_key};
+use dayfly_tests::sshd::{PASSWORD, USER, make_key};
 use dayfly_tests::wait::READY;
-use dayfly_tests::{Sshd, SshdOptions, scenario, tools};
+use dayfly_tests::{Sshd, SshdOptions, scenario, tools, with_user};
 
 #[test]
-fn openssh_lets_a_key_in() -> Result<()> {
+fn openssh_admits_a_key() -> Result<()> {
     scenario(|lab| {
         let key = lab.peer_dir("keys")?.join("id");
         let options = SshdOptions { authorized_key: Some(make_key(&key)?), ..SshdOptions::default() };
@@ -35,29 +35,34 @@ fn openssh_lets_a_key_in() -> Result<()> {
 }
 
 #[test]
-fn openssh_lets_a_password_in() -> Result<()> {
-    if !has_user() {
-        eprintln!("SKIPPED: the user {USER} is only in the namespace of `cargo xtask test`");
-        return Ok(());
-    }
-    scenario(|lab| {
-        for keyboard_interactive in [false, true] {
-            let options = SshdOptions {
-                password: !keyboard_interactive,
-                keyboard_interactive,
-                ..SshdOptions::default()
-            };
-            let sshd = Sshd::start(lab, options)?;
-            let askpass = lab.peer_dir("askpass")?.join("askpass");
-            std::fs::write(&askpass, format!("#!/bin/sh\necho {PASSWORD}\n"))?;
-            std::fs::set_permissions(&askpass, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-            let mut ssh = Command::new(tools::program("ssh")?);
-            ssh.args(["-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]);
-            ssh.args(["-p", &sshd.port().to_string(), &format!("{USER}@127.0.0.1"), "id -un"]);
-            ssh.env("SSH_ASKPASS", &askpass).env("SSH_ASKPASS_REQUIRE", "force");
-            let output = output_of(ssh, READY)?;
-            ensure!(String::from_utf8_lossy(&output.stdout).trim() == USER, "{output:?}");
-        }
-        Ok(())
+fn openssh_admits_a_password() -> Result<()> {
+    with_user(|| {
+        scenario(|lab| {
+            for keyboard_interactive in [false, true] {
+                let options = SshdOptions {
+                    password: !keyboard_interactive,
+                    keyboard_interactive,
+                    ..SshdOptions::default()
+                };
+                let sshd = Sshd::start(lab, options)?;
+                let askpass = lab.peer_dir("askpass")?.join("askpass");
+                std::fs::write(&askpass, format!("#!/bin/sh\necho {PASSWORD}\n"))?;
+                std::fs::set_permissions(&askpass, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+                let mut ssh = Command::new(tools::program("ssh")?);
+                ssh.args([
+                    "-F",
+                    "none",
+                    "-o",
+                    "StrictHostKeyChecking=no",
+                    "-o",
+                    "UserKnownHostsFile=/dev/null",
+                ]);
+                ssh.args(["-p", &sshd.port().to_string(), &format!("{USER}@127.0.0.1"), "id -un"]);
+                ssh.env("SSH_ASKPASS", &askpass).env("SSH_ASKPASS_REQUIRE", "force");
+                let output = output_of(ssh, READY)?;
+                ensure!(String::from_utf8_lossy(&output.stdout).trim() == USER, "{output:?}");
+            }
+            Ok(())
+        })
     })
 }

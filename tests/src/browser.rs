@@ -15,7 +15,7 @@ use crate::tools::{self, Missing};
 use crate::wait::{READY, free_port, until};
 use crate::webdriver::Session;
 
-/// A browser engine.
+/// A browser, by the engine inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
     /// Chromium, headless, through `chromedriver`.
@@ -86,7 +86,7 @@ impl Browser {
         Ok(Self { session, engine, driver, _display: display.map(|display| display.server) })
     }
 
-    /// Its engine.
+    /// Returns the engine inside.
     #[must_use]
     pub fn engine(&self) -> Engine {
         self.engine

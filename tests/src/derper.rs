@@ -62,7 +62,7 @@ impl Derper {
         self.certificate.as_ref()
     }
 
-    /// Its process's id.
+    /// Returns the id of its process.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.process.id()

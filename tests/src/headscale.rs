@@ -1,4 +1,4 @@
-//! A real Headscale: the coordination server that the tests' nodes join.
+//! A real Headscale: the control server that the tests' nodes join.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,7 +20,7 @@ pub const USER: &str = "ada";
 
 /// The tag of machines that offer a shell, and the tag of browsers that join with a tagged key.
 pub const SERVER_TAG: &str = "tag:server";
-/// See [`SERVER_TAG`].
+/// The tag of browsers' nodes, beside [`SERVER_TAG`].
 pub const BROWSER_TAG: &str = "tag:browser";
 
 /// Everybody of the tailnet may reach everything, and shells on one's own machines and on tagged ones, as root
@@ -55,7 +55,7 @@ pub struct Region {
     pub stun_port: Option<u16>,
 }
 
-/// What a Headscale is started with.
+/// Options that a Headscale is started with.
 #[derive(Debug, Clone)]
 pub struct HeadscaleOptions {
     /// The relays that it names to its nodes.
@@ -66,7 +66,7 @@ pub struct HeadscaleOptions {
     pub tls: bool,
     /// The policy file (HuJSON).
     pub policy: String,
-    /// How long an ephemeral node may be away before it is removed. Long, so that a test which sees a node
+    /// Time that an ephemeral node may be away before it is removed. Long, so that a test which sees a node
     /// removed has seen it log out.
     pub ephemeral_timeout: &'static str,
 }
@@ -91,7 +91,7 @@ impl Default for HeadscaleOptions {
     }
 }
 
-/// What an auth key allows.
+/// Properties of an auth key.
 #[derive(Debug, Clone, Default)]
 pub struct KeyOptions<'a> {
     /// The node is removed when it logs out or stays away.
@@ -111,7 +111,7 @@ pub struct NodeInfo {
     pub id: String,
     /// The name that it is known by.
     pub name: String,
-    /// Whether its map stream is open.
+    /// State of its map stream: `true` while it is open.
     pub online: bool,
     /// Its addresses in the tailnet.
     pub addresses: Vec<String>,
@@ -161,7 +161,7 @@ impl Headscale {
         &self.url
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -184,7 +184,7 @@ impl Headscale {
         text(&user["id"]).with_context(|| format!("no id in {user}"))
     }
 
-    /// A fresh auth key.
+    /// Makes a fresh auth key.
     pub fn preauth_key(&self, options: &KeyOptions<'_>) -> Result<String> {
         Ok(self.preauth_key_with_id(options)?.1)
     }
@@ -221,7 +221,7 @@ impl Headscale {
         self.cli(&["preauthkeys", "expire", "--id", id]).map(drop)
     }
 
-    /// All nodes.
+    /// Lists all its nodes.
     pub fn nodes(&self) -> Result<Vec<NodeInfo>> {
         let nodes = self.cli(&["nodes", "list"])?;
         Ok(nodes.as_array().map(Vec::as_slice).unwrap_or_default().iter().map(NodeInfo::new).collect())
@@ -263,7 +263,7 @@ impl Headscale {
         self.cli(&["auth", "register", "--auth-id", id, "--user", USER]).map(drop)
     }
 
-    /// Replace the policy of a running Headscale; all nodes are told.
+    /// Replaces the policy of a running Headscale, which notifies all nodes.
     pub fn set_policy(&self, policy: &str) -> Result<()> {
         fs::write(self.dir.join("policy.json"), policy)?;
         let mark = self.process.mark();

@@ -12,12 +12,13 @@ use std::thread;
 use anyhow::{Context as _, Result};
 
 use crate::process::{Process, run_to_end};
+use crate::skip::skip;
 use crate::tools::{self, Missing};
 
-/// How many of the last lines of each log a failed scenario prints.
+/// Lines at the end of each log that a failed scenario prints.
 const TAIL: usize = 40;
 
-/// Where one scenario's peers live.
+/// The surroundings of one scenario's peers.
 ///
 /// The directory has a short path, since unix sockets allow no long ones. Logs go elsewhere, to
 /// `target/test-logs/<test>`, so that they outlive the lab.
@@ -47,7 +48,7 @@ impl Lab {
         Ok(dir)
     }
 
-    /// Where this scenario's logs and pictures are kept.
+    /// Returns the directory of this scenario's logs and pictures.
     #[must_use]
     pub fn logs(&self) -> &Path {
         &self.logs
@@ -120,7 +121,7 @@ impl Drop for Lab {
 /// Run one test in a lab that is named after it, and print its peers' logs when it fails.
 ///
 /// A peer that could not be built on this machine is announced by `DAYFLY_MISSING` (a list of names, set by
-/// `cargo xtask test`, which prints them); scenarios that need it say so and pass.
+/// `cargo xtask test`, which prints them); scenarios that need it count as skipped ([`skip`]).
 pub fn scenario(claim: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
     let current = thread::current();
     let lab = Lab::new(current.name().unwrap_or("main"))?;
@@ -131,8 +132,7 @@ pub fn scenario(claim: impl FnOnce(&Lab) -> Result<()>) -> Result<()> {
             if let Some(missing) = error.downcast_ref::<Missing>()
                 && announced_missing(&missing.program)
             {
-                eprintln!("SKIPPED: {missing}");
-                return Ok(());
+                return skip(missing);
             }
             lab.print_logs();
             Err(error)

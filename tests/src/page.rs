@@ -7,8 +7,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
+use crate::tools;
 
-/// How long the page may take from one state to the next, on a machine that is busy with everything else too.
+/// Time that the page may take from one state to the next, on a machine that is busy with everything else too.
 pub const STATE: Duration = Duration::from_secs(45);
 
 /// The page, open in a browser's current tab.
@@ -25,24 +26,29 @@ pub struct PageError {
     pub step: String,
     /// The heading: what failed.
     pub what: String,
-    /// What was seen.
+    /// The observation that the error rests on.
     pub seen: String,
-    /// What to do.
+    /// The advice to the person at the page.
     pub todo: String,
 }
 
-/// What a command line in the shell came to.
+/// Result of a command line in the shell.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// What it printed, without the line's end.
+    /// The line that it printed, without its end.
     pub text: String,
-    /// Its exit status.
+    /// Exit status of the command.
     pub status: u32,
 }
 
 impl<'a> Page<'a> {
-    /// Open the page at `url`, anew even where it is open already.
+    /// Opens the page at `url`, anew even where it is open already.
+    ///
+    /// # Errors
+    /// When the page has not been built, or the browser does not open it.
     pub fn open(browser: &'a Browser, url: &str) -> Result<Self> {
+        let built = tools::dist().join("index.html").is_file();
+        ensure!(built, "there is no page: run `cargo xtask dist`");
         // A page that gets nothing but another fragment would not be loaded again.
         browser.open("about:blank")?;
         browser.open(url)?;

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::tools;
 
-/// How many lines of a peer's output are held in memory; older ones are only in its log file.
+/// Lines of a peer's output that are held in memory; older ones are only in its log file.
 const LINES: usize = 20_000;
 
 /// A running peer. Dropping it kills it and everything that it started.
@@ -91,7 +91,7 @@ impl Process {
         self.child.id()
     }
 
-    /// Where its output is kept.
+    /// Returns the file that its output is kept in.
     #[must_use]
     pub fn log(&self) -> &Path {
         &self.log
@@ -139,7 +139,7 @@ impl Process {
         self.output.lock().lines.join("\n")
     }
 
-    /// Whether it still runs.
+    /// Checks that it still runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
@@ -180,7 +180,7 @@ impl Process {
         crate::wait::until(&what, limit, || self.child.try_wait().ok().flatten())
     }
 
-    /// Kill it and everything that it started, at once (SIGKILL), and wait until it is gone.
+    /// Kills it and everything that it started, at once (SIGKILL), and waits for its end.
     pub fn kill(&mut self) {
         for child in descendants(self.id()) {
             if let Some(pid) = pid(child) {

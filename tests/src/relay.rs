@@ -12,7 +12,7 @@ use crate::process::Process;
 use crate::tools;
 use crate::wait::{READY, free_port, until_listening};
 
-/// What a relay is started with.
+/// Options that a relay is started with.
 #[derive(Debug, Clone, Default)]
 pub struct RelayOptions {
     /// Its region with its ports, where a DERP map was written before ([`Relay::reserve`]); 901 and free ports when
@@ -103,7 +103,7 @@ fn start(lab: &Lab, name: &str, command: Command, port: u16) -> Result<Process> 
     Ok(process)
 }
 
-/// What a gateway is started with.
+/// Options that a gateway is started with.
 #[derive(Debug, Clone, Default)]
 pub struct GatewayOptions {
     /// Its port, where its address has to be known before; a free one when `None`.

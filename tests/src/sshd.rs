@@ -19,10 +19,10 @@ pub const USER: &str = "ada";
 /// That user's password.
 pub const PASSWORD: &str = "lovelace";
 
-/// What an `sshd` lets people in by.
+/// Ways in which an `sshd` authenticates people.
 #[derive(Debug, Clone, Default)]
 pub struct SshdOptions {
-    /// A public key (one line of `authorized_keys`) that every user is let in by.
+    /// Public key (one line of `authorized_keys`) by which every user logs in.
     pub authorized_key: Option<String>,
     /// Ask for a password by the `password` method.
     pub password: bool,
@@ -50,7 +50,7 @@ impl Sshd {
         Ok(Self { process, dir, port, options })
     }
 
-    /// Its port.
+    /// Returns the port that it listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
@@ -79,7 +79,7 @@ impl Sshd {
     }
 }
 
-/// Whether [`USER`] exists: outside the tests' namespace, hardly.
+/// Returns `true` where [`USER`] exists: outside the tests' namespace, hardly.
 #[must_use]
 pub fn has_user() -> bool {
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();

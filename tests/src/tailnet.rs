@@ -1,4 +1,4 @@
-//! What most tests of the page start from: a Headscale, one machine with a shell, a relay between, and the page.
+//! The surroundings of most tests: a Headscale, one machine with a shell, a relay between, and the page.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::derper::Derper;
 use crate::headscale::{Headscale, HeadscaleOptions, KeyOptions};
 use crate::lab::Lab;
+use crate::native::{NativeNode, NativeOptions};
 use crate::relay::{Relay, RelayOptions};
 use crate::shared::Shared;
 use crate::sshd;
@@ -16,7 +17,7 @@ use crate::tailscaled::{Tailscaled, TailscaledOptions};
 use crate::tools;
 use crate::wait::{READY, until};
 
-/// Which relay carries the packets. The page comes from ours, with its gateway, in any case.
+/// The relay that carries the packets. The gateway to Headscale, and the page, are ours in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
     /// `dayfly-relay`, on plain HTTP.
@@ -30,14 +31,15 @@ pub enum Via {
 /// A running tailnet. Its parts are public, so that tests can take them away and bring them back.
 #[derive(Debug)]
 pub struct Tailnet {
-    /// The relay that serves the page and the gateway.
+    /// Our relay, which serves the page and the gateway, and with [`Via::OurRelay`] carries the packets.
     pub relay: Relay,
     /// Tailscale's relay, with [`Via::Derper`].
     pub derper: Option<Derper>,
-    /// The coordination server.
+    /// Headscale, the control server.
     pub headscale: Headscale,
     /// The machine, called [`MACHINE`].
     pub machine: Tailscaled,
+    via: Via,
     nodes: NodeList,
     origin: String,
 }
@@ -45,15 +47,26 @@ pub struct Tailnet {
 /// The name of the machine that offers a shell.
 pub const MACHINE: &str = "box";
 
-/// Whom a shell on it is for: the tests' user where there is one, who has no dotfiles that take their time.
+/// Returns the login name for shells on it: the tests' user where there is one, who has no dotfiles that take their time.
 #[must_use]
 pub fn user() -> &'static str {
     if sshd::has_user() { sshd::USER } else { "root" }
 }
 
 impl Tailnet {
-    /// Start all of it; returns when the machine is online.
+    /// Starts all of it; returns when the machine is online.
+    ///
+    /// # Errors
+    /// When a part does not start, or the machine does not join.
     pub fn start(lab: &Lab, via: Via) -> Result<Self> {
+        Self::start_with(lab, via, &HeadscaleOptions::default())
+    }
+
+    /// Starts all of it with other options for Headscale, whose relays are set here.
+    ///
+    /// # Errors
+    /// When a part does not start, or the machine does not join.
+    pub fn start_with(lab: &Lab, via: Via, options: &HeadscaleOptions) -> Result<Self> {
         let derper = (via == Via::Derper).then(|| Derper::start(lab, 900, true)).transpose()?;
         let reserved = Relay::reserve(901)?;
         let options = HeadscaleOptions {
@@ -62,11 +75,11 @@ impl Tailnet {
                 (Via::OurRelay, _) => vec![reserved.clone()],
                 (_, derper) => derper.iter().map(Derper::region).collect(),
             },
-            ..HeadscaleOptions::default()
+            ..options.clone()
         };
         let headscale = Headscale::start(lab, &options)?;
-        let relay =
-            page_server(lab, RelayOptions { region: Some(reserved), ..options_of(lab, via, &headscale)? })?;
+        let relay = RelayOptions { region: Some(reserved), ..relay_options(lab, via, &headscale)? };
+        let relay = Relay::start(lab, relay)?;
         let key = headscale.preauth_key(&KeyOptions::default())?;
         let machine =
             TailscaledOptions { plain_relay: via != Via::Derper, ..TailscaledOptions::machine(MACHINE) };
@@ -75,7 +88,26 @@ impl Tailnet {
         let nodes = NodeList::new(&headscale)?;
         let scheme = if via == Via::Derper { "https" } else { "http" };
         let origin = relay.url().replacen("http", scheme, 1);
-        Ok(Self { relay, derper, headscale, machine, nodes, origin })
+        Ok(Self { relay, derper, headscale, machine, via, nodes, origin })
+    }
+
+    /// Returns what a new node called `hostname` joins with: a fresh key for one ephemeral node.
+    ///
+    /// # Errors
+    /// When Headscale makes no key.
+    pub fn options(&self, hostname: &str) -> Result<NativeOptions> {
+        let key = self.headscale.ephemeral_key()?;
+        Ok(NativeOptions { plain_relay: self.via != Via::Derper, ..NativeOptions::new(hostname, &key) })
+    }
+
+    /// Joins a native node called `hostname`; returns when it sees the machine online.
+    ///
+    /// # Errors
+    /// When the node does not join.
+    pub fn join(&self, lab: &Lab, hostname: &str) -> Result<NativeNode> {
+        let node = NativeNode::join(lab, self.headscale.url(), self.options(hostname)?)?;
+        node.until_sees(MACHINE)?;
+        Ok(node)
     }
 
     /// The origin of the page and of its gateway.
@@ -104,7 +136,7 @@ impl Tailnet {
         Ok(self.page(&[("authkey", &key), ("host", host), ("user", user())]))
     }
 
-    /// Whether Headscale has a node of this name.
+    /// Returns `true` if Headscale has a node of this name.
     pub fn has_node(&self, name: &str) -> Result<bool> {
         Ok(self.nodes.names()?.iter().any(|node| node == name))
     }
@@ -119,8 +151,8 @@ impl Tailnet {
     }
 }
 
-/// How the page is served in a tailnet: by a relay that is a gateway to Headscale as well.
-fn options_of(lab: &Lab, via: Via, headscale: &Headscale) -> Result<RelayOptions> {
+/// Returns how our relay runs in a tailnet: as a gateway to Headscale, and with the page where one has been built.
+fn relay_options(lab: &Lab, via: Via, headscale: &Headscale) -> Result<RelayOptions> {
     let config = lab.peer_dir("page")?.join("config.json");
     fs::write(&config, r#"{ "controlUrl": "/", "testHooks": true }"#)?;
     let mut arguments = vec!["--page-config".to_owned(), config.display().to_string()];
@@ -129,17 +161,8 @@ fn options_of(lab: &Lab, via: Via, headscale: &Headscale) -> Result<RelayOptions
         arguments.extend(["--tls-cert".to_owned(), certificate.display().to_string()]);
         arguments.extend(["--tls-key".to_owned(), key.display().to_string()]);
     }
-    Ok(RelayOptions { control: Some(headscale.url().to_owned()), arguments, ..RelayOptions::default() })
-}
-
-/// Start a relay that serves the page.
-///
-/// # Errors
-/// Also when the page has not been built: the relay would serve an empty directory.
-fn page_server(lab: &Lab, options: RelayOptions) -> Result<Relay> {
-    let dist = tools::dist();
-    fs::metadata(dist.join("index.html")).context("there is no page: run `cargo xtask dist`")?;
-    Relay::start(lab, RelayOptions { www: Some(dist), ..options })
+    let www = Some(tools::dist()).filter(|dist| dist.join("index.html").is_file());
+    Ok(RelayOptions { www, control: Some(headscale.url().to_owned()), arguments, ..RelayOptions::default() })
 }
 
 /// Headscale's nodes through its HTTP API, which answers within milliseconds where its command line takes a second.
@@ -171,7 +194,7 @@ impl NodeList {
     }
 }
 
-/// Run one test in a lab of its own and a tailnet (through our relay) that it shares with others.
+/// Runs one test in a lab of its own and a tailnet (through our relay) that it shares with others.
 ///
 /// A test may add nodes to it under names of its own, and must leave everything else alone.
 pub fn on_shared_tailnet(claim: impl FnOnce(&Lab, &Tailnet) -> Result<()>) -> Result<()> {

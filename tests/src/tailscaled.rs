@@ -11,7 +11,7 @@ use crate::process::{Process, output_of, run_to_end};
 use crate::tools;
 use crate::wait::{READY, until};
 
-/// What a `tailscaled` is started with.
+/// Options that a `tailscaled` is started with.
 #[derive(Debug, Clone)]
 pub struct TailscaledOptions {
     /// Its name in the tailnet.
@@ -88,7 +88,7 @@ impl Tailscaled {
         &self.options.hostname
     }
 
-    /// The running daemon.
+    /// Returns the running daemon.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }

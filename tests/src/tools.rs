@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 /// A program that the machine does not have.
 #[derive(Debug)]
 pub struct Missing {
-    /// The program's name.
+    /// Name of the missing program.
     pub program: String,
 }
 

@@ -1,6 +1,7 @@
 //! Waiting for an event with a deadline, and handing out ports that nobody else has.
 
 use std::collections::HashSet;
+use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread;
@@ -8,11 +9,22 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-/// How long a peer may take to be ready, on a machine that is busy with everything else too.
+/// Time that a peer may take to be ready, on a machine that is busy with everything else too.
 pub const READY: Duration = Duration::from_secs(60);
 
-/// How often [`until`] asks again: short beside anything that is waited for, long beside the cost of asking.
+/// The longest that a server may take for one answer.
+pub const ANSWER: Duration = Duration::from_secs(20);
+
+/// Interval at which [`until`] asks again: short beside anything that is waited for, long beside the cost of asking.
 const ASK_EVERY: Duration = Duration::from_millis(25);
+
+/// Runs a future to its end on a tokio runtime of its own.
+///
+/// # Errors
+/// The future's, or when there can be no runtime.
+pub fn run<T, E: From<io::Error>>(future: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+}
 
 /// Ask `probe` until it answers with `Some`, or fail after `limit`, naming `what` was waited for.
 pub fn until<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Result<T> {

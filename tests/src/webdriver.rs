@@ -34,7 +34,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Whether the driver at `driver` takes sessions.
+    /// Returns `true` once the driver at `driver` takes sessions.
     #[must_use]
     pub fn driver_is_ready(driver: &str) -> bool {
         call(&agent(), "GET", &format!("{driver}/status"), &Value::Null).is_ok_and(|s| s["ready"] == true)
@@ -206,7 +206,7 @@ impl Session {
         self.get("cookie")
     }
 
-    /// What the page's console has shown since this was last asked: errors, and what a policy blocked (Chromium only).
+    /// Takes what the page's console has shown since the last call: errors, and what a policy blocked (Chromium only).
     pub fn console(&self) -> Result<Vec<String>> {
         let entries = self.post("se/log", &json!({ "type": "browser" }))?;
         let entries = entries.as_array().map(Vec::as_slice).unwrap_or_default();

@@ -25,29 +25,29 @@ use crate::table::{Row, Unit};
 /// The titles of the table's columns.
 pub(crate) const TITLES: [&str; 2] = ["derper", "dayfly-relay"];
 
-/// How many clients are idle at once.
+/// Clients that are idle at once.
 const IDLE_CLIENTS: usize = 1000;
 /// For how long they are: a relay writes to each once in it (every 60 to 65 s).
 const IDLE: Duration = Duration::from_secs(65);
-/// How many of the kernel's ticks are a second (`USER_HZ`).
+/// The kernel's ticks in a second (`USER_HZ`).
 const TICKS: f64 = 100.0;
 
-/// What was measured of one relay in one round.
+/// Measurements of one relay in one round.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sample {
     /// Seconds of processor time for each gigabyte (10^9 bytes of packets) that arrived.
     forward: f64,
     /// The most memory that was resident meanwhile, in bytes.
     forward_memory: f64,
-    /// Seconds of processor time to let [`IDLE_CLIENTS`] in.
+    /// Seconds of processor time to admit [`IDLE_CLIENTS`].
     connect: f64,
     /// Milliseconds of processor time for them in [`IDLE`].
     idle: f64,
-    /// How many bytes more are resident with them.
+    /// Bytes that more are resident with them.
     idle_memory: f64,
 }
 
-/// A relay under load.
+/// A relay that is under load.
 enum Server {
     Derper(Derper),
     Dayfly { process: Process, port: u16 },
@@ -58,9 +58,9 @@ struct Crowd {
     server: Server,
     clients: Vec<Client>,
     sample: Sample,
-    /// What was resident before they came, in bytes.
+    /// Memory that was resident before they came, in bytes.
     memory: f64,
-    /// What had been computed when the last one had come, in seconds.
+    /// Processor time until the last one had come, in seconds.
     computed: f64,
 }
 
@@ -115,7 +115,7 @@ fn of(how: &str, samples: &[Vec<Sample>; 2]) -> Vec<Row> {
     vec![
         row("processor time for a forwarded GB", Unit::Seconds, |sample| sample.forward),
         row("memory while forwarding", Unit::Bytes, |sample| sample.forward_memory),
-        row(&format!("processor time to let in {clients}"), Unit::Seconds, |sample| sample.connect),
+        row(&format!("processor time to admit {clients}"), Unit::Seconds, |sample| sample.connect),
         row(&format!("processor time of {clients} in 65 s"), Unit::Milliseconds, |sample| sample.idle),
         row(&format!("memory of {clients}"), Unit::Bytes, |sample| sample.idle_memory),
     ]
@@ -130,7 +130,7 @@ impl Crowd {
     ) -> Result<Self> {
         let (memory, before) = (server.memory("VmRSS:")?, server.computed()?);
         let clients = runtime.block_on(Load::new(server.port(), tls)?.connect(IDLE_CLIENTS))?;
-        // What the last one's greeting and the garbage of all leads to is still part of letting them in.
+        // What the last one's handshake and the garbage of all leads to is still part of admitting them.
         until_idle();
         let computed = server.computed()?;
         sample.connect = computed - before;
@@ -181,7 +181,7 @@ impl Server {
         fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
     }
 
-    /// How many seconds its threads have computed, in the kernel too.
+    /// Returns the seconds that its threads have computed, in the kernel too.
     fn computed(&self) -> Result<f64> {
         let stat = self.file("stat")?;
         // The name before may have spaces.
@@ -191,7 +191,7 @@ impl Server {
         Ok(times.iter().sum::<f64>() / TICKS)
     }
 
-    /// How many bytes are resident, now (`VmRSS:`) or at most since its start (`VmHWM:`).
+    /// Returns the bytes that are resident, now (`VmRSS:`) or at most since its start (`VmHWM:`).
     fn memory(&self, what: &str) -> Result<f64> {
         let status = self.file("status")?;
         let line = status.lines().find_map(|line| line.strip_prefix(what)).context("no memory in it")?;

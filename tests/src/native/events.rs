@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use dayfly_node::{NodeEvent, NodeEvents};
 
-/// How many events are held; older ones are only in the node's log.
+/// Events that are held; older ones are only in the node's log.
 const EVENTS: usize = 1000;
 
 /// The events of one node.
@@ -45,7 +45,7 @@ impl Events {
         self.changed.notify_all();
     }
 
-    /// How many there have been.
+    /// Returns the number of events so far.
     pub(super) fn mark(&self) -> usize {
         let state = self.lock();
         state.dropped + state.events.len()

@@ -5,15 +5,15 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use dayfly_ssh::{Session, Shell, ShellEvent};
 
-/// How long a running program may be silent where something is due from it.
+/// Time that a running program may be silent where something is due from it.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// What a program left when it ended.
+/// Remains of a program that has ended.
 #[derive(Debug, Default)]
 pub struct Ran {
-    /// What it wrote to its standard output.
+    /// Bytes that it wrote to its standard output.
     pub output: Vec<u8>,
-    /// What it wrote to its standard error.
+    /// Bytes that it wrote to its standard error.
     pub errors: Vec<u8>,
     /// Its exit status; `None` when a signal ended it.
     pub status: Option<u32>,

@@ -38,8 +38,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "dayfly-wireguard",
         ],
     ),
-    ("dayfly-dial", &["dayfly-http", "dayfly-node", "dayfly-wire"]),
-    ("dayfly-testkit", &["dayfly-http", "dayfly-noise", "dayfly-platform", "dayfly-ts2021", "dayfly-wire"]),
+    ("dayfly-dial", &["dayfly-http", "dayfly-node", "dayfly-platform", "dayfly-wire"]),
+    ("dayfly-testkit", &["dayfly-wire"]),
     ("dayfly-relay", &["dayfly-cli", "dayfly-http", "dayfly-platform", "dayfly-wire"]),
     ("dayfly-web", &["dayfly-node", "dayfly-platform", "dayfly-sorted", "dayfly-ssh", "dayfly-wire"]),
     (

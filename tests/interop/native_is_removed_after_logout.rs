@@ -4,17 +4,18 @@
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use dayfly_tests::native::{GONE, on_shared_tailnet};
+use dayfly_tests::native::GONE;
+use dayfly_tests::tailnet::on_shared_tailnet;
 use dayfly_tests::wait::{READY, until};
 
 #[test]
 fn as_a_node_that_has_time_to_wait() -> Result<()> {
     on_shared_tailnet(|lab, tailnet| {
-        let node = tailnet.join(lab, "says-goodbye")?;
-        tailnet.headscale.until_online("says-goodbye", READY)?;
+        let node = tailnet.join(lab, "logs-out")?;
+        tailnet.headscale.until_online("logs-out", READY)?;
         let start = Instant::now();
         node.logout()?;
-        tailnet.headscale.until_removed("says-goodbye", GONE.saturating_sub(start.elapsed()))?;
+        tailnet.headscale.until_removed("logs-out", GONE.saturating_sub(start.elapsed()))?;
         ensure!(node.until_ended()?.is_none(), "the last event is not LoggedOut");
         Ok(())
     })

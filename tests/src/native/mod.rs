@@ -1,14 +1,11 @@
-//! Our own engine as a native process: the node that a browser is, without the browser.
+//! Our own node as a native process: the node that a browser runs, without the browser.
 //!
-//! [`NativeDialer`] is its edge to the network. [`NativeNode`] runs it on a tokio runtime of its own, keeps what it
-//! reports, and offers what tests do with it in blocking form, as the rest of the harness is.
+//! Its edge to the network is `dayfly-dial`, behind a [`Firewall`]. [`NativeNode`] runs it on a tokio runtime of its own,
+//! keeps what it reports, and offers what tests do with it in blocking form, as the rest of the harness is.
 
-mod dialer;
 mod events;
+mod firewall;
 mod shell;
-mod tailnet;
-mod tls;
-mod websocket;
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -24,27 +21,27 @@ use tracing::Dispatch;
 use tracing::dispatcher;
 use tracing_subscriber::filter::LevelFilter;
 
-pub use dialer::{Carrier, NativeDialer};
+pub use dayfly_dial::{Carrier, NativeDialer, Trust};
+pub use firewall::Firewall;
 pub use shell::{Ran, ask, run};
-pub use tailnet::{Carrying, MACHINE, Tailnet, on_shared_tailnet};
 
 use crate::lab::Lab;
 use crate::wait::READY;
 use events::Events;
 
-/// The port of SSH.
+/// Port of SSH servers.
 pub const SSH: u16 = 22;
 
-/// What a native node is started with.
+/// Options that a native node is started with.
 #[derive(Debug, Clone)]
 pub struct NativeOptions {
     /// The name that it would like to have.
     pub hostname: String,
-    /// Lets it in without a person.
+    /// Registers it without a person.
     pub auth_key: Option<String>,
     /// It is to be removed when it goes away.
     pub ephemeral: bool,
-    /// By what it reaches its servers.
+    /// The way in which it reaches its servers.
     pub carrier: Carrier,
     /// Speak plain HTTP to relays instead of TLS.
     pub plain_relay: bool,
@@ -71,7 +68,7 @@ impl NativeOptions {
 #[derive(Debug)]
 pub struct NativeNode {
     node: Node,
-    dialer: NativeDialer,
+    firewall: Firewall,
     events: Arc<Events>,
     log: Dispatch,
     runtime: Runtime,
@@ -80,8 +77,9 @@ pub struct NativeNode {
 impl NativeNode {
     /// Starts a node at the control server `control`, and waits for nothing.
     pub fn start(lab: &Lab, control: &str, options: NativeOptions) -> Result<Self> {
-        let dialer =
-            NativeDialer::new(control, options.carrier, options.plain_relay, options.trust.as_deref())?;
+        let trust = Trust::only(options.trust.as_slice())?;
+        let dialer = NativeDialer::with_trust(control, trust)?.carrier(options.carrier);
+        let firewall = Firewall::new(if options.plain_relay { dialer.plain_relays() } else { dialer });
         let path = lab.logs().join(format!("{}.log", options.hostname));
         let log = Dispatch::new(
             tracing_subscriber::fmt()
@@ -112,10 +110,10 @@ impl NativeNode {
         };
         let events = Arc::new(Events::default());
         let inside = runtime.enter();
-        let (node, receiver) = Node::start(Arc::new(dialer.clone()), options);
+        let (node, receiver) = Node::start(Arc::new(firewall.clone()), options);
         runtime.spawn(Arc::clone(&events).keep(receiver));
         drop(inside);
-        Ok(Self { node, dialer, events, log, runtime })
+        Ok(Self { node, firewall, events, log, runtime })
     }
 
     /// Starts a node and waits until it is in the tailnet and connected to its home relay.
@@ -125,7 +123,7 @@ impl NativeNode {
         Ok(node)
     }
 
-    /// The node itself.
+    /// Returns the node under test.
     #[must_use]
     pub fn node(&self) -> &Node {
         &self.node
@@ -133,7 +131,7 @@ impl NativeNode {
 
     /// Makes the relays of a region unreachable from now on, or reachable again. Open connections stay.
     pub fn cut_off(&self, region: u16, cut_off: bool) {
-        self.dialer.cut_off(u32::from(region), cut_off);
+        self.firewall.set_closed(u32::from(region), cut_off);
     }
 
     /// Runs a future on the node's runtime, for at most a minute.
@@ -170,7 +168,7 @@ impl NativeNode {
         self.event("Running", |event| matches!(event, NodeEvent::Running).then_some(()))
     }
 
-    /// Waits until it is let in; who it belongs to.
+    /// Waits until the control server has registered it; returns its owner.
     pub fn until_registered(&self) -> Result<Registered> {
         self.event("Registered", |event| match event {
             NodeEvent::Registered(registered) => Some((**registered).clone()),
