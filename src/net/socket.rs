@@ -27,7 +27,7 @@ use web_sys::{BinaryType, CloseEvent, MessageEvent, WebSocket};
 
 use crate::js;
 
-/// Longest message that is sent, in bytes: Go's servers read none that is longer (PROTOCOL 2.2).
+/// Longest message that is sent, in bytes: Go's servers read none that is longer.
 const MAX_MESSAGE: usize = 32 * 1024;
 /// With this many bytes waiting in the browser, no more are handed to it: keystrokes stand behind them.
 const MAX_BUFFERED: u32 = 128 * 1024;
