@@ -12,7 +12,7 @@
 //!
 //! ```
 //! use dayfly_ssh::{Options, Pty, ShellEvent, Unattended};
-//! use tokio::io::{AsyncRead, AsyncWrite};
+//! use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 //!
 //! /// Types a line into a shell of root's, as Tailscale SSH admits who the policy permits, and prints what comes.
 //! async fn uptime(
@@ -36,8 +36,9 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
 //! // What answers here is no SSH server, and the error says so.
-//! let (near, far) = tokio::io::duplex(1024);
-//! tokio::io::AsyncWriteExt::write_all(&mut { far }, b"220 mail.example ESMTP\r\n").await.unwrap();
+//! let (near, mut far) = tokio::io::duplex(1024);
+//! far.write_all(b"220 mail.example ESMTP\r\n").await.unwrap();
+//! far.shutdown().await.unwrap();
 //! let error = uptime(near, Vec::new()).await.unwrap_err();
 //! assert!(error.to_string().contains("220 mail.example"), "{error}");
 //! # }
