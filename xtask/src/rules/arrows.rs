@@ -28,8 +28,6 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "dayfly-node",
         &[
-            "dayfly-moment",
-            "dayfly-noise",
             "dayfly-platform",
             "dayfly-sorted",
             "dayfly-ts2021",
@@ -41,13 +39,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("dayfly-dial", &["dayfly-http", "dayfly-node", "dayfly-platform", "dayfly-wire"]),
     ("dayfly-testkit", &["dayfly-wire"]),
     ("dayfly-relay", &["dayfly-cli", "dayfly-http", "dayfly-platform", "dayfly-wire"]),
-    ("dayfly-web", &["dayfly-node", "dayfly-platform", "dayfly-sorted", "dayfly-ssh", "dayfly-wire"]),
+    ("dayfly-web", &["dayfly-node", "dayfly-platform", "dayfly-ssh", "dayfly-wire"]),
     (
         "dayfly-tests",
         &[
             "dayfly-cli",
             "dayfly-dial",
-            "dayfly-http",
             "dayfly-node",
             "dayfly-platform",
             "dayfly-ssh",
@@ -96,6 +93,9 @@ const NEVER: &[(&[&str], &[&str], &str)] = &[
     ),
 ];
 
+/// The file whose table says what each crate is.
+const MAP: &str = "ARCHITECTURE.md";
+
 /// The folder of what the page's parts share, which knows none of them.
 const SHARED_UI: &str = "www/ui/";
 
@@ -105,6 +105,9 @@ pub(super) fn check(files: &[File], found: &mut Vec<String>) -> Result<()> {
     for (from, to) in &edges {
         check_arrows(from, to, found);
     }
+    check_unused(&edges, found);
+    let map = files.iter().find(|file| file.name == MAP).map(|file| file.text.as_str()).unwrap_or_default();
+    check_map(map, files, found);
     for (from, to, why) in NEVER {
         for package in from.iter().filter(|package| edges.contains_key(**package)) {
             let reached = reached(package)?;
@@ -133,9 +136,42 @@ fn check_arrows(from: &str, to: &BTreeSet<String>, found: &mut Vec<String>) {
     }
 }
 
+/// Checks that each arrow that is allowed exists, where both of its ends do.
+fn check_unused(edges: &BTreeMap<String, BTreeSet<String>>, found: &mut Vec<String>) {
+    for (from, allowed) in ARROWS {
+        let Some(to) = edges.get(*from) else { continue };
+        for package in allowed.iter().filter(|p| edges.contains_key(**p) && !to.contains(**p)) {
+            found.push(format!("{from} may depend on {package}, and does not: xtask/src/rules/arrows.rs"));
+        }
+    }
+}
+
+/// Checks that `map`, the text of [`MAP`], has a row for each crate, and no row for a crate that does not exist.
+fn check_map(map: &str, files: &[File], found: &mut Vec<String>) {
+    let crates: BTreeSet<&str> = files
+        .iter()
+        .filter_map(|file| file.name.strip_suffix("/Cargo.toml"))
+        .filter(|dir| dir.starts_with("crates/"))
+        .collect();
+    let rows: BTreeSet<&str> = map
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(dir, _)| dir)
+        .filter(|dir| dir.starts_with("crates/"))
+        .collect();
+    for dir in crates.difference(&rows) {
+        found.push(format!("{MAP}: its table of crates has no row for {dir}"));
+    }
+    for dir in rows.difference(&crates) {
+        found.push(format!("{MAP}: there is no {dir}"));
+    }
+}
+
 /// The packages of the workspace, each with those of the workspace that it depends on.
+///
+/// Cargo names the dependencies of a package where it comes to it first, which may be below another, so it is asked for all of them.
 fn edges() -> Result<BTreeMap<String, BTreeSet<String>>> {
-    let tree = tree(&["--workspace", "--depth", "1", "--prefix", "depth"])?;
+    let tree = tree(&["--workspace", "--depth", "1", "--no-dedupe", "--prefix", "depth"])?;
     let mut edges: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut from = String::new();
     for line in tree.lines() {
@@ -211,9 +247,44 @@ mod tests {
     }
 
     #[test]
+    fn an_arrow_that_nobody_uses_is_found() {
+        let packages =
+            [("dayfly-relay", vec!["dayfly-http"]), ("dayfly-http", vec![]), ("dayfly-wire", vec![])];
+        let set = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+        let edges = packages.into_iter().map(|(from, to)| (from.to_owned(), set(to))).collect();
+        let mut found = Vec::new();
+        check_unused(&edges, &mut found);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("dayfly-relay may depend on dayfly-wire, and does not"), "{found:?}");
+    }
+
+    #[test]
+    fn a_crate_without_a_row_and_a_row_without_a_crate_are_found() {
+        let files = [
+            file("crates/wire/Cargo.toml", ""),
+            file("crates/new/Cargo.toml", ""),
+            file("fuzz/Cargo.toml", ""),
+        ];
+        let mut found = Vec::new();
+        check_map(
+            "| `crates/wire` | codecs | |\n| `crates/old` | was one | |\n| `relay/` | | |",
+            &files,
+            &mut found,
+        );
+        assert_eq!(
+            found,
+            [
+                "ARCHITECTURE.md: its table of crates has no row for crates/new",
+                "ARCHITECTURE.md: there is no crates/old"
+            ]
+        );
+    }
+
+    #[test]
     fn what_a_package_reaches_is_found_through_others() {
         let edges = edges().unwrap();
         assert!(edges["dayfly-web"].contains("dayfly-node"), "{edges:?}");
+        assert!(edges["dayfly-node"].contains("dayfly-wire"), "also of what others depend on: {edges:?}");
         assert!(!edges["dayfly-web"].contains("dayfly-wireguard"), "{edges:?}");
         let reached = reached("dayfly-web").unwrap();
         assert!(reached.contains("dayfly-wireguard") && reached.contains("smoltcp"));
