@@ -95,8 +95,10 @@ fn at_the_relay_or_the_machine() -> Result<()> {
         node.node().retry_now();
         node.until_relay(mark, region, "connected", |state| *state == RelayState::Connected)?;
 
-        node.until_map("the machine off-line", |map| {
-            map.peers().any(|peer| peer.short_name() == MACHINE && peer.online() == Some(false)).then_some(())
+        // Headscale reports that it is off-line, and since when, in two messages.
+        node.until_map("the machine off-line since some time", |map| {
+            let mut peers = map.peers().filter(|peer| peer.short_name() == MACHINE);
+            peers.any(|peer| peer.online() == Some(false) && peer.last_seen().is_some()).then_some(())
         })?;
         match error(&node, MACHINE, SSH)? {
             TcpError::Offline { last_seen, .. } => {
