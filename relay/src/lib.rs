@@ -29,7 +29,6 @@ mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod gateway;
-mod needs;
 pub mod options;
 mod probes;
 mod serve;

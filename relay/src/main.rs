@@ -1,14 +1,15 @@
 //! `dayfly-relay`: the command line of the relay.
 
-use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use dayfly_relay::options::{LogFormat, LogLevel, Options, OptionsError, Settings};
+use dayfly_relay::options::{Options, OptionsError, Settings};
 use dayfly_relay::{Relay, Reloader};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::filter::LevelFilter;
+
+/// Name of the program, in errors.
+const NAME: &str = "dayfly-relay";
 
 fn main() -> ExitCode {
     match Options::read(std::env::args_os()) {
@@ -17,26 +18,26 @@ fn main() -> ExitCode {
             Err(error) => failed(&error.to_string()),
         },
         // Help and version come this way too, and go to standard output.
-        Err(OptionsError::Arguments(error)) => error.exit(),
+        Err(OptionsError::Settings(error)) => error.report(NAME),
         Err(error) => failed(&error.to_string()),
     }
 }
 
 fn failed(error: &str) -> ExitCode {
-    let _: io::Result<()> = writeln!(io::stderr(), "dayfly-relay: {error}");
+    let _: io::Result<()> = writeln!(io::stderr(), "{NAME}: {error}");
     ExitCode::FAILURE
 }
 
 fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
-    start_log(settings.log_level, settings.log_format);
-    raise_file_limit();
+    dayfly_cli::start_log(settings.general.log_level, settings.general.log_format);
+    dayfly_cli::raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let relay = Relay::bind(settings.config)?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         tokio::spawn(reload_on_hangup(signal(SignalKind::hangup())?, relay.reloader()));
-        announce(&relay, settings.ready_file.as_deref())?;
+        announce(&relay, settings.general.ready_file.as_deref())?;
         let shutdown = async move {
             tokio::select! {
                 _ = interrupt.recv() => {}
@@ -75,36 +76,7 @@ fn announce(relay: &Relay, ready_file: Option<&Path>) -> io::Result<()> {
             "metrics": addresses.metrics,
             "derpKey": relay.derp_key(),
         });
-        // Written aside first: who sees the file sees all of it.
-        let aside = path.with_extension("new");
-        fs::write(&aside, ready.to_string())?;
-        fs::rename(aside, path)?;
+        dayfly_cli::write_ready_file(path, ready.to_string())?;
     }
     Ok(())
-}
-
-fn start_log(level: LogLevel, format: LogFormat) {
-    let level = match level {
-        LogLevel::Off => LevelFilter::OFF,
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    let log = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).with_max_level(level);
-    match format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
-}
-
-/// Each connection is an open file, and the usual limit of 1,024 is for programs that use `select`.
-fn raise_file_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::warn!(%error, "the limit of open files stays as it is");
-    }
 }

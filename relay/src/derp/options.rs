@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use dayfly_cli::{Needs, needs};
 use dayfly_http::client::ServerUrl;
 use dayfly_platform::random::SystemRng;
 use dayfly_wire::derp::{HEADER_LEN, MAX_PACKET_LEN};
@@ -13,7 +14,6 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::config::{ClientRate, DerpConfig};
-use crate::needs::{Needs, needs};
 
 /// The least burst of a client's rate limit, in bytes: one of the longest frames.
 pub(crate) const MIN_BURST: u64 = (HEADER_LEN + KEY_LEN + MAX_PACKET_LEN) as u64;

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use dayfly_cli::{Needs, needs};
 use dayfly_http::client::{ServerUrl, ServerUrlError};
 use dayfly_http::origin::OriginRule;
 use dayfly_wire::key::MachinePublic;
 
 use super::{GatewayConfig, RelayRegion};
-use crate::needs::{Needs, needs};
 
 /// Settings of the gateway.
 #[derive(Args, Debug)]

@@ -1,34 +1,16 @@
-//! The settings of a process that no part owns: its file, its log, its listeners and its bounds.
+//! The settings of a process that no part owns: its listeners and its bounds.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use dayfly_cli::{Needs, needs};
 use dayfly_http::origin::HostName;
 use dayfly_http::server::Limits;
 use dayfly_http::tls::TlsFiles;
 
 use crate::config::Config;
-use crate::needs::{Needs, needs};
-
-/// Settings of every process.
-#[derive(Args, Debug)]
-#[command(next_help_heading = "General")]
-pub(super) struct GeneralArgs {
-    /// TOML file with settings: the names of these flags without their dashes
-    #[arg(long, value_name = "FILE")]
-    pub(super) config: Option<PathBuf>,
-    /// How much to log, to standard error
-    #[arg(long, value_enum, default_value = "info")]
-    pub(super) log_level: LogLevel,
-    /// How to log: a line of text or of JSON for each event
-    #[arg(long, value_enum, default_value = "text")]
-    pub(super) log_format: LogFormat,
-    /// Write where this process listens to a file (JSON), once it does
-    #[arg(long, value_name = "FILE")]
-    pub(super) ready_file: Option<PathBuf>,
-}
 
 /// Settings of the listeners.
 #[derive(Args, Debug)]
@@ -110,30 +92,4 @@ impl LimitArgs {
             drain: Duration::from_secs(self.drain),
         }
     }
-}
-
-/// Amounts of logging.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub enum LogLevel {
-    /// Nothing.
-    Off,
-    /// Events that keep the process from doing its work.
-    Error,
-    /// Events that somebody should look at.
-    Warn,
-    /// Events that are rare.
-    Info,
-    /// Events of each connection.
-    Debug,
-    /// Events inside of connections.
-    Trace,
-}
-
-/// Forms of a line of the log.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
 }

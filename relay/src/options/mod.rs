@@ -2,29 +2,27 @@
 //!
 //! Each setting is a flag, an environment variable or a line in one TOML file, in that order. A flag's name gives the
 //! other two: `--key-file` is `DAYFLY_KEY_FILE` in the environment and `key-file` in the file, where a list stands for a
-//! flag that is given several times. There is one parser: what the file says, and neither flags nor environment do, is
-//! put among the arguments, which are then parsed again. So what one setting needs of another is checked after that, and
-//! not by the parser. Each part of the process owns its settings (`options.rs` beside it); here they are put together.
+//! flag that is given several times. `dayfly-cli` reads all three. Each part of the process owns its settings
+//! (`options.rs` beside it); here they are put together.
 
-mod file;
 mod general;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
-use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use dayfly_cli::{General, Needs, SettingsError};
 use thiserror::Error;
 
-pub use self::file::FileError;
-use self::general::{GeneralArgs, LimitArgs, ListenArgs};
-pub use self::general::{LogFormat, LogLevel};
+use self::general::{LimitArgs, ListenArgs};
 use crate::config::Config;
 use crate::derp::DerpArgs;
 pub use crate::derp::KeyFileError;
 use crate::gateway::GatewayArgs;
-pub use crate::needs::Needs;
 use crate::site::PageArgs;
 use crate::stun::StunArgs;
+
+/// The first word of the name of each environment variable.
+const PREFIX: &str = "DAYFLY";
 
 /// A relay for tailnets: DERP, STUN, a gateway for browsers, and the page itself.
 #[derive(Debug, Parser)]
@@ -69,7 +67,7 @@ pub struct GatewayCommand {
 #[derive(Args, Debug)]
 struct CommonArgs {
     #[command(flatten)]
-    general: GeneralArgs,
+    general: General,
     #[command(flatten)]
     listen: ListenArgs,
     #[command(flatten)]
@@ -85,32 +83,22 @@ struct CommonArgs {
 pub struct Settings {
     /// The process.
     pub config: Config,
-    /// Amount of logging.
-    pub log_level: LogLevel,
-    /// Form of the log.
-    pub log_format: LogFormat,
-    /// File to write the addresses to.
-    pub ready_file: Option<PathBuf>,
+    /// The log, and the file to write the addresses to.
+    pub general: General,
 }
 
 /// Reasons why the settings cannot be used.
 #[derive(Debug, Error)]
 pub enum OptionsError {
-    /// The command line or the environment is wrong, or help was asked for: clap tells which.
+    /// The command line, the environment or the file is wrong, or help was asked for.
     #[error(transparent)]
-    Arguments(#[from] clap::Error),
-    /// The configuration file cannot be used.
-    #[error(transparent)]
-    File(#[from] FileError),
+    Settings(#[from] SettingsError),
     /// The key file cannot be used.
     #[error(transparent)]
     KeyFile(#[from] KeyFileError),
     /// A gateway was asked for that leads nowhere.
     #[error("a gateway has to lead somewhere: give --control, --derp-upstream or both")]
     Nowhere,
-    /// A setting was given without another one that it means nothing without.
-    #[error(transparent)]
-    Needs(#[from] Needs),
 }
 
 impl Options {
@@ -119,18 +107,7 @@ impl Options {
     /// # Errors
     /// When one of them cannot be used; or when help was asked for, which clap calls an error as well.
     pub fn read(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Settings, OptionsError> {
-        let mut arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
-        let command = command();
-        let matches = command.clone().try_get_matches_from(&arguments)?;
-        let Some((name, given)) = matches.subcommand() else {
-            return Self::from_arg_matches(&matches)?.settings();
-        };
-        if let Some(path) = given.get_one::<PathBuf>("config") {
-            let known: Vec<&Arg> =
-                command.find_subcommand(name).into_iter().flat_map(clap::Command::get_arguments).collect();
-            arguments.extend(file::arguments(path, &known, given)?);
-        }
-        Self::from_arg_matches(&command.try_get_matches_from(arguments)?)?.settings()
+        dayfly_cli::read::<Self>(PREFIX, arguments)?.settings()
     }
 
     fn settings(self) -> Result<Settings, OptionsError> {
@@ -142,9 +119,7 @@ impl Options {
         if derp.is_none() && !gateway.leads_somewhere() {
             return Err(OptionsError::Nowhere);
         }
-        listen.check()?;
-        gateway.check()?;
-        derp.as_ref().map(DerpArgs::check).transpose()?;
+        check(&listen, &gateway, derp.as_ref()).map_err(SettingsError::from)?;
         let config = Config {
             limits: limits.limits(),
             derp: derp.map(DerpArgs::config).transpose()?,
@@ -153,27 +128,15 @@ impl Options {
             page: page.config(),
             ..listen.config()
         };
-        Ok(Settings {
-            config,
-            log_level: general.log_level,
-            log_format: general.log_format,
-            ready_file: general.ready_file,
-        })
+        Ok(Settings { config, general })
     }
 }
 
-/// The parser, with the environment's name of each flag that has a name of its own.
-fn command() -> clap::Command {
-    let variable = |argument: Arg| match argument.get_long() {
-        Some(flag) => {
-            let name = format!("DAYFLY_{}", flag.to_ascii_uppercase().replace('-', "_"));
-            // clap keeps names for ever; there are some thirty, once.
-            let name: &'static str = name.leak();
-            argument.env(name)
-        }
-        None => argument,
-    };
-    Options::command().mut_subcommands(|command| command.mut_args(variable))
+/// Refuses settings without those that they need.
+fn check(listen: &ListenArgs, gateway: &GatewayArgs, derp: Option<&DerpArgs>) -> Result<(), Needs> {
+    listen.check()?;
+    gateway.check()?;
+    derp.map_or(Ok(()), DerpArgs::check)
 }
 
 #[cfg(test)]

@@ -43,7 +43,6 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "dayfly-tests",
         &[
-            "dayfly-cli",
             "dayfly-dial",
             "dayfly-node",
             "dayfly-platform",
