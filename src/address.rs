@@ -1,13 +1,14 @@
 //! The URLs that a page dials: the control server's, and relays'.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use dayfly_node::{DerpAddress, DialError};
 use dayfly_wire::ts2021::{HANDSHAKE_HEADER, KEY_PATH, PATH};
 
-/// Most overrides of relays that are kept.
+/// Limit on the overrides of relays.
 pub const MAX_RELAYS: usize = 64;
 
 /// The port that `wss:` means when none is named.
@@ -50,7 +51,7 @@ impl ControlUrl {
         Ok(Self { url: format!("{scheme}://{rest}"), secure })
     }
 
-    /// As it is shown: scheme, host, port and path.
+    /// Returns scheme, host, port and path, as they are shown.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.url
@@ -62,14 +63,15 @@ impl ControlUrl {
         format!("{}{KEY_PATH}?v={version}", self.url)
     }
 
-    /// Where ts2021 begins, without its parameter.
+    /// Returns the URL at which ts2021 begins, without its parameter.
     #[must_use]
     pub fn ts2021(&self) -> String {
         let (_, rest) = self.url.split_once("://").unwrap_or_default();
         format!("{}://{rest}{PATH}", if self.secure { "wss" } else { "ws" })
     }
 
-    /// The WebSocket that carries ts2021, the Noise initiation in its query (Tailscale `control/controlhttp/client_js.go`).
+    /// Returns the URL of the WebSocket that carries ts2021, with the Noise initiation in its query
+    /// (control/controlhttp/client_js.go `Dialer.Dial`, tailscale v1.102.5).
     #[must_use]
     pub fn handshake(&self, initiation: &[u8]) -> String {
         let mut url = self.ts2021();
@@ -88,18 +90,20 @@ impl ControlUrl {
         url
     }
 
-    /// Whether it is on this machine and without TLS: a set-up for development and tests.
+    /// Returns `true` if it is on this machine and without TLS: a set-up for development and tests.
     #[must_use]
     pub fn is_local_and_plain(&self) -> bool {
         !self.secure && self.url.split_once("://").is_some_and(|(_, rest)| is_loopback(host_of(rest)))
     }
 }
 
-/// How the relays of a tailnet are reached: as their map says, or through a gateway.
+/// Ways to the relays of a tailnet: as their map says, or through a gateway.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RelayUrls {
-    /// By region; 0 is for every region that has no URL of its own.
+    /// URLs of gateways by the region that they lead to.
     gateways: BTreeMap<u32, String>,
+    /// URL of a gateway for every other region.
+    any: Option<String>,
     /// Relays on this machine may be without TLS.
     plain_on_loopback: bool,
 }
@@ -113,14 +117,14 @@ impl RelayUrls {
         relays: impl IntoIterator<Item = (&'a str, &'a str)>,
         control: &ControlUrl,
     ) -> Result<Self, DialError> {
-        let mut gateways = BTreeMap::new();
+        let mut urls = Self { plain_on_loopback: control.is_local_and_plain(), ..Self::default() };
         for (region, url) in relays.into_iter().take(MAX_RELAYS) {
             let bad = |reason: String| Err(DialError::BadAddress { url: shown(url), reason });
             let number = match region {
-                "*" => 0,
-                _ => match region.parse() {
-                    Ok(number) if number > 0 => number,
-                    _ => return bad(format!("{region:?} is neither the number of a region nor *")),
+                "*" => None,
+                _ => match region.parse::<NonZeroU32>() {
+                    Ok(number) => Some(number.get()),
+                    Err(_) => return bad(format!("{region:?} is neither the number of a region nor *")),
                 },
             };
             let usable = match url.split_once("://") {
@@ -131,15 +135,18 @@ impl RelayUrls {
             if !usable || url.bytes().any(|c| !c.is_ascii_graphic()) || url.contains('#') {
                 return bad("the way to a relay has to be a wss:// address".to_owned());
             }
-            gateways.insert(number, url.to_owned());
+            match number {
+                Some(number) => drop(urls.gateways.insert(number, url.to_owned())),
+                None => urls.any = Some(url.to_owned()),
+            }
         }
-        Ok(Self { gateways, plain_on_loopback: control.is_local_and_plain() })
+        Ok(urls)
     }
 
-    /// The WebSockets to try for a relay, in this order. All but relays on this machine are reached by TLS.
+    /// Returns the WebSockets to try for a relay, in this order. All but relays on this machine are reached by TLS.
     #[must_use]
     pub fn of(&self, relay: &DerpAddress) -> Vec<String> {
-        if let Some(gateway) = self.gateways.get(&relay.region).or_else(|| self.gateways.get(&0)) {
+        if let Some(gateway) = self.gateways.get(&relay.region).or(self.any.as_ref()) {
             return vec![through_gateway(gateway, relay.region)];
         }
         let host = if relay.host.contains(':') && !relay.host.starts_with('[') {
@@ -178,7 +185,7 @@ fn host_of(rest: &str) -> &str {
     }
 }
 
-/// Whether a host is this machine: what browsers call potentially trustworthy (W3C Secure Contexts, 3.1).
+/// Returns `true` if a host is this machine: what browsers call potentially trustworthy (W3C Secure Contexts, 3.1).
 fn is_loopback(host: &str) -> bool {
     let is_127 = |host: &str| host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback());
     host.eq_ignore_ascii_case("localhost")

@@ -1,6 +1,6 @@
 //! The browser edge of Dayfly: one tailnet node in a page, and shells over it.
 //!
-//! What the module exports is described by `www/src/dayfly.ts`. [`api`] implements it over the node of `dayfly-node`
+//! `www/src/api.ts` describes what the module exports. [`api`] implements it over the node of `dayfly-node`
 //! and the SSH sessions of `dayfly-ssh`; [`net`] is how that node reaches the outside from a page: WebSockets and
 //! `fetch`; [`term`] carries bytes between a shell and a terminal.
 //!
@@ -8,14 +8,14 @@
 //! way into the tailnet, [`problem`] says what failed, and [`machine`] describes a machine. They are tested natively.
 
 pub mod address;
+pub mod events;
 pub mod machine;
+pub mod names;
+pub mod net;
 pub mod problem;
-pub mod progress;
 pub mod term;
 
 #[cfg(target_arch = "wasm32")]
 pub mod api;
 #[cfg(target_arch = "wasm32")]
 mod js;
-#[cfg(target_arch = "wasm32")]
-mod net;

@@ -1,4 +1,4 @@
-//! A machine as the page lists it: `Machine` of `www/src/dayfly.ts`.
+//! A machine as the page lists it: `Machine` of `www/src/api.ts`.
 
 use dayfly_node::{NetMap, Peer, Remote};
 use dayfly_platform::time::unix_now;
@@ -9,21 +9,21 @@ use dayfly_wire::control::Timestamp;
 pub struct Machine {
     /// Full name in MagicDNS, without the trailing dot.
     pub name: String,
-    /// Its name without the tailnet's domain.
+    /// Name of the machine, without the tailnet's domain.
     pub short_name: String,
-    /// Its addresses in the tailnet.
+    /// Addresses of the machine in the tailnet.
     pub addresses: Vec<String>,
     /// Go's name of its operating system, or nothing.
     pub os: String,
-    /// Whether it is connected to the control server; `None` where that is not told.
+    /// `true` while it is connected to the control server; `None` if the server does not say.
     pub online: Option<bool>,
-    /// It runs Tailscale SSH.
+    /// Set if the machine runs Tailscale SSH.
     pub ssh: bool,
     /// Login name of its owner; nothing for tagged machines.
     pub user: String,
-    /// Its tags.
+    /// Tags of the machine, which own it in a person's place.
     pub tags: Vec<String>,
-    /// Its key has expired.
+    /// Set once the key of the machine has expired.
     pub expired: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What the module exports: `Engine` of `www/src/dayfly.ts`.
+//! Exports of the module: `Engine` of `www/src/api.ts`.
 
 mod abort;
 mod objects;

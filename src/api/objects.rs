@@ -1,17 +1,18 @@
-//! The objects of `www/src/dayfly.ts` that go out to the page.
+//! The objects of `www/src/api.ts` that go out to the page.
 
 use js_sys::Array;
 use wasm_bindgen::JsValue;
 
+use crate::events::TailnetEvent;
 use crate::js;
 use crate::machine::Machine;
+use crate::names::ShellStep;
 use crate::problem::Problem;
-use crate::progress::Told;
 
 /// A `DayflyError`.
 pub(super) fn problem(problem: &Problem) -> JsValue {
     js::object([
-        ("step", problem.step.into()),
+        ("step", problem.step.as_str().into()),
         ("what", problem.what.as_str().into()),
         ("seen", problem.seen.as_str().into()),
         ("todo", problem.todo.as_str().into()),
@@ -19,37 +20,37 @@ pub(super) fn problem(problem: &Problem) -> JsValue {
 }
 
 /// A `DayflyError` as an event: a `TailnetEvent`, or a `ShellEvent`.
-pub(super) fn problem_event(told: &Problem) -> JsValue {
-    let event = problem(told);
+pub(super) fn problem_event(seen: &Problem) -> JsValue {
+    let event = problem(seen);
     js::set(&event, "type", &"error".into());
     event
 }
 
 /// A `TailnetEvent`.
-pub(super) fn event(told: &Told) -> JsValue {
+pub(super) fn event(event: &TailnetEvent) -> JsValue {
     let of = |kind: &str| js::object([("type", kind.into())]);
-    match told {
-        Told::State(state, step) => {
+    match event {
+        TailnetEvent::State(state, step) => {
             let event = of("state");
-            js::set(&event, "state", &state.name().into());
+            js::set(&event, "state", &state.as_str().into());
             if let Some(step) = step {
-                js::set(&event, "step", &(*step).into());
+                js::set(&event, "step", &step.as_str().into());
             }
             event
         }
-        Told::AuthUrl(url) => {
+        TailnetEvent::AuthUrl(url) => {
             let event = of("auth-url");
             js::set(&event, "url", &url.as_str().into());
             event
         }
-        Told::Machines => of("machines"),
-        Told::Relay { region, state } => {
+        TailnetEvent::Machines => of("machines"),
+        TailnetEvent::Relay { region, state } => {
             let event = of("relay");
             js::set(&event, "region", &region.as_str().into());
-            js::set(&event, "state", &(*state).into());
+            js::set(&event, "state", &state.as_str().into());
             event
         }
-        Told::Problem(told) => problem_event(told),
+        TailnetEvent::Problem(problem) => problem_event(problem),
     }
 }
 
@@ -74,6 +75,6 @@ pub(super) fn machines(machines: &[Machine]) -> Array {
 }
 
 /// A `ShellEvent`.
-pub(super) fn step(step: &str) -> JsValue {
-    js::object([("type", "step".into()), ("step", step.into())])
+pub(super) fn step(step: ShellStep) -> JsValue {
+    js::object([("type", "step".into()), ("step", step.as_str().into())])
 }

@@ -1,4 +1,4 @@
-//! `ConnectOptions` of `www/src/dayfly.ts`: what the page asks for, checked.
+//! `ConnectOptions` of `www/src/api.ts`: what the page asks for, checked.
 
 use dayfly_node::{NodeKeys, NodeOptions};
 use dayfly_wire::control::Hostinfo;
@@ -7,13 +7,14 @@ use wasm_bindgen::JsValue;
 use zeroize::Zeroizing;
 
 use crate::address::{ControlUrl, RelayUrls};
+use crate::names::JoinStep;
 use crate::problem::Problem;
 use crate::{js, net};
 
 /// Longest host name (RFC 1035, a label).
 const MAX_HOSTNAME: usize = 63;
 
-/// What a node is started with, and how it reaches the outside.
+/// Options that a node is started with, and its ways to the outside.
 pub(super) struct Options {
     pub(super) node: NodeOptions,
     pub(super) control: ControlUrl,
@@ -23,7 +24,12 @@ pub(super) struct Options {
 /// Reads the options.
 pub(super) fn read(given: &JsValue) -> Result<Options, Problem> {
     let bad = |what: &str, seen: String| {
-        Problem::new("control", what, seen, "Correct the settings: the form, config.json, or the link's.")
+        Problem::new(
+            JoinStep::Control,
+            what,
+            seen,
+            "Correct the settings: the form, config.json, or the link's.",
+        )
     };
     let url = js::text(given, "controlUrl").unwrap_or_default();
     let control = ControlUrl::parse(&url, net::is_secure())
@@ -50,7 +56,7 @@ fn relays(given: &JsValue) -> Vec<(String, String)> {
     Object::keys(given).iter().filter_map(|name| name.as_string().and_then(pair)).collect()
 }
 
-/// What a page's node tells of itself: that it is a page, and nothing of the person or the browser.
+/// Description of a page's node by itself: that it is a page, and nothing of the person or the browser.
 fn hostinfo(hostname: Option<String>) -> Hostinfo {
     let hostname = hostname.map(|name| name.chars().take(MAX_HOSTNAME).collect());
     Hostinfo {

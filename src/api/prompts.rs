@@ -1,4 +1,4 @@
-//! What the SSH client asks a person, asked through the page: `Prompts` of `www/src/dayfly.ts`.
+//! Questions of the SSH client to a person, asked through the page: `Prompts` of `www/src/api.ts`.
 
 use dayfly_platform::BoxFuture;
 use dayfly_ssh::{
@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::objects;
 use crate::js;
+use crate::names::ShellStep;
 
 #[wasm_bindgen]
 extern "C" {
@@ -46,24 +47,24 @@ pub(super) struct PagePrompts {
 }
 
 impl PagePrompts {
-    /// Asks `prompts`, and tells `on_event` which step it is for.
+    /// Asks `prompts`, and reports to `on_event` which step it is for.
     pub(super) fn new(prompts: Prompts, on_event: Function) -> Self {
         Self { prompts, on_event }
     }
 
-    fn step(&self, step: &str) {
+    fn step(&self, step: ShellStep) {
         let _ = self.on_event.call1(&JsValue::UNDEFINED, &objects::step(step));
     }
 }
 
 impl Interaction for PagePrompts {
     fn banner(&mut self, text: String) {
-        self.step("auth");
+        self.step(ShellStep::Auth);
         let _ = self.prompts.banner(&text);
     }
 
     fn unknown_host_key(&mut self, key: HostKey) -> BoxFuture<HostKeyAnswer> {
-        self.step("host-key");
+        self.step(ShellStep::HostKey);
         let prompts = self.prompts.clone();
         let asked = js::object([
             ("algorithm", key.algorithm.as_str().into()),
@@ -80,7 +81,7 @@ impl Interaction for PagePrompts {
     }
 
     fn private_key(&mut self, request: PrivateKeyRequest) -> BoxFuture<Option<PrivateKey>> {
-        self.step("auth");
+        self.step(ShellStep::Auth);
         let prompts = self.prompts.clone();
         if let Some(problem) = request.problem {
             let _ = prompts.banner(&format!("{problem}\n"));
@@ -93,7 +94,7 @@ impl Interaction for PagePrompts {
     }
 
     fn keyboard_interactive(&mut self, request: KeyboardInteractive) -> BoxFuture<Option<Vec<Secret>>> {
-        self.step("auth");
+        self.step(ShellStep::Auth);
         let prompts = self.prompts.clone();
         let questions: Array = request
             .prompts
@@ -108,7 +109,7 @@ impl Interaction for PagePrompts {
     }
 
     fn password(&mut self, request: PasswordRequest) -> BoxFuture<Option<Secret>> {
-        self.step("auth");
+        self.step(ShellStep::Auth);
         let prompts = self.prompts.clone();
         let again = if request.rejected { "Wrong password. " } else { "" };
         let prompt = format!("{again}{}@{}'s password:", request.user, request.host);

@@ -1,4 +1,4 @@
-//! A running shell: `Shell` of `www/src/dayfly.ts`.
+//! A running shell: `Shell` of `www/src/api.ts`.
 
 use std::cell::{Cell, RefCell};
 use std::future::pending;
@@ -21,28 +21,28 @@ use crate::js;
 use crate::problem::{of_disconnect, of_full_input};
 use crate::term::{InputQueue, TerminalEvent, TerminalInput, TerminalPort, TerminalSink, terminal_lines};
 
-/// How long a server may take to answer the end of a shell.
-const GOODBYE: Duration = Duration::from_secs(1);
-/// How long the last output may take to be shown. A terminal that is gone never shows it.
+/// Limit on the time that a server takes to answer the end of a shell.
+const CLOSING: Duration = Duration::from_secs(1);
+/// Limit on the time until the last output is shown. A terminal that was removed never shows it.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// After so many bytes in one piece more of them are likely to come, and are gathered: a large piece is far less work
-/// for a terminal than many small ones.
+/// Length in bytes from which on more output is likely to follow a piece, and is gathered: a large piece is far less
+/// work for a terminal than many small ones.
 const BULK: usize = 1024;
-/// How long they are gathered: less than a frame, so that nobody sees it.
+/// Time for which they are gathered: less than a frame, so that nobody sees it.
 const GATHER: Duration = Duration::from_millis(10);
-/// How many of them, at most.
+/// Limit on the bytes that are gathered.
 const GATHERED: usize = 64 * 1024;
 
 /// A running shell.
 #[wasm_bindgen]
 pub struct Shell {
-    link: Rc<Link>,
+    link: Rc<ShellLink>,
     exit: Promise,
 }
 
-/// What a shell's task and its handles share.
-pub(super) struct Link {
+/// State that a shell's task and its handles share.
+pub(super) struct ShellLink {
     host: String,
     input: InputQueue,
     /// The terminal that output goes to, once there is one.
@@ -54,18 +54,18 @@ pub(super) struct Link {
     over: watch::Sender<bool>,
 }
 
-impl Link {
+impl ShellLink {
     /// Ends the shell, if it has not ended.
     pub(super) fn close(&self) {
         self.closing.send_replace(true);
     }
 
-    /// Whether the shell and its connection are over.
+    /// Returns `true` once the shell and its connection are over.
     pub(super) fn is_over(&self) -> bool {
         *self.over.borrow()
     }
 
-    /// Waits for that.
+    /// Waits until the shell and its connection are over.
     pub(super) async fn over(&self) {
         // The sender is in `self`, so this can't fail.
         let _ = self.over.subscribe().wait_for(|over| *over).await;
@@ -82,7 +82,7 @@ impl Link {
     }
 }
 
-/// How a shell ended.
+/// End of a shell, as far as it is known.
 #[derive(Default)]
 struct Ending {
     status: Option<u32>,
@@ -92,13 +92,13 @@ struct Ending {
 
 impl Shell {
     /// A handle to a shell, and what else can end it.
-    pub(super) fn new(started: Started) -> (Self, Rc<Link>) {
+    pub(super) fn new(started: Started) -> (Self, Rc<ShellLink>) {
         let (host, on_event) = (started.host.clone(), started.on_event);
         let input = InputQueue::new(move || {
             // A listener that throws is the page's own matter.
             let _ = on_event.call1(&JsValue::UNDEFINED, &objects::problem_event(&of_full_input(&host)));
         });
-        let link = Rc::new(Link {
+        let link = Rc::new(ShellLink {
             host: started.host,
             input,
             output: RefCell::default(),
@@ -115,7 +115,7 @@ impl Shell {
             let ending = run(&shared, &writer, reader, &notices).await;
             shared.terminal.take();
             let exit = ending.object(&shared);
-            // Nobody has to wait for the goodbye to know how it ended.
+            // Nobody has to wait for the disconnect to know how it ended.
             drop(spawn(async move {
                 session.close().await;
                 shared.over.send_replace(true);
@@ -163,7 +163,7 @@ impl Shell {
         self.link.close();
     }
 
-    /// How it ended. Does not reject.
+    /// The end of the shell, as a promise that does not reject.
     #[wasm_bindgen(getter)]
     pub fn exit(&self) -> Promise {
         self.exit.clone()
@@ -171,7 +171,7 @@ impl Shell {
 }
 
 /// Carries bytes both ways until the shell ends or is to be ended.
-async fn run(link: &Link, writer: &ShellWriter, mut reader: ShellReader, notices: &[u8]) -> Ending {
+async fn run(link: &ShellLink, writer: &ShellWriter, mut reader: ShellReader, notices: &[u8]) -> Ending {
     let mut ending = Ending::default();
     let mut closing = link.closing.subscribe();
     let ended = {
@@ -190,13 +190,13 @@ async fn run(link: &Link, writer: &ShellWriter, mut reader: ShellReader, notices
             let _ = timeout(LAST_WORDS, sink.drained()).await;
         }
     } else {
-        let goodbye = async {
+        let closing = async {
             let _ = writer.close().await;
             while let Some(event) = reader.next().await {
                 ending.take_in(event);
             }
         };
-        let _ = timeout(GOODBYE, goodbye).await;
+        let _ = timeout(CLOSING, closing).await;
         // It was this side that closed it.
         ending.lost = None;
     }
@@ -205,7 +205,7 @@ async fn run(link: &Link, writer: &ShellWriter, mut reader: ShellReader, notices
 
 /// Carries output, no faster than the terminal takes it; returns when the shell has ended. What the server said before
 /// stands above it, as with OpenSSH's client.
-async fn carry_output(link: &Link, reader: &mut ShellReader, notices: &[u8], ending: &mut Ending) {
+async fn carry_output(link: &ShellLink, reader: &mut ShellReader, notices: &[u8], ending: &mut Ending) {
     let _ = link.output().await.write(notices);
     let mut gather_until = None;
     loop {
@@ -221,7 +221,7 @@ async fn carry_output(link: &Link, reader: &mut ShellReader, notices: &[u8], end
         }
         let Some(event) = reader.next().await else { return };
         if let Some(bytes) = ending.take_in(event) {
-            // A terminal that refuses is gone from the page. The shell goes on until it is closed.
+            // A terminal that refuses was removed from the page. The shell goes on until it is closed.
             let _ = sink.write(&bytes);
             gather_until = (bytes.len() >= BULK).then(|| Instant::now() + GATHER);
         }
@@ -229,7 +229,7 @@ async fn carry_output(link: &Link, reader: &mut ShellReader, notices: &[u8], end
 }
 
 /// Input and sizes. Never returns: what ends the shell is told by its output.
-async fn carry_input(link: &Link, writer: &ShellWriter) {
+async fn carry_input(link: &ShellLink, writer: &ShellWriter) {
     loop {
         let sent = match link.input.next().await {
             TerminalEvent::Data(bytes) => writer.write_owned(bytes).await,
@@ -258,7 +258,7 @@ impl Ending {
     }
 
     /// An `Exit` of the page's API.
-    fn object(self, link: &Link) -> JsValue {
+    fn object(self, link: &ShellLink) -> JsValue {
         let exit = js::object([]);
         if let Some(status) = self.status {
             js::set(&exit, "status", &status.into());

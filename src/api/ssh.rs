@@ -11,16 +11,17 @@ use super::objects;
 use super::prompts::{PagePrompts, Prompts};
 use crate::js;
 use crate::machine::host_keys;
+use crate::names::ShellStep;
 use crate::problem::{Problem, of_cancel, of_connect, of_move, of_open, of_tcp};
 
-/// Where SSH servers listen.
+/// Port that SSH servers listen on.
 const PORT: u16 = 22;
 /// Longest name of a host, a user or a terminal's kind that is taken.
 const MAX_NAME: usize = 256;
-/// Largest terminal.
+/// Limit on the columns and on the rows of a terminal.
 const MAX_SIZE: f64 = 10_000.0;
 
-/// `SshOptions` of `www/src/dayfly.ts`.
+/// `SshOptions` of `www/src/api.ts`.
 pub(super) struct SshOptions {
     pub(super) host: String,
     user: String,
@@ -44,7 +45,8 @@ pub(super) struct Started {
 impl SshOptions {
     /// Reads the options.
     pub(super) fn read(given: &JsValue) -> Result<Self, Problem> {
-        let bad = |what: &str, seen: &str| Problem::new("ssh", what, seen, "Correct it, and try again.");
+        let bad =
+            |what: &str, seen: &str| Problem::new(ShellStep::Ssh, what, seen, "Correct it, and try again.");
         let name = |field: &str| js::text(given, field).filter(|name| is_name(name));
         let host = name("host").ok_or_else(|| bad("The machine's name can't be used.", "host"))?;
         let user = name("user").ok_or_else(|| bad("The user's name can't be used.", "user"))?;
@@ -62,7 +64,7 @@ impl SshOptions {
         Ok(Self { host, user, pty, prompts, on_event, signal })
     }
 
-    fn step(&self, step: &str) {
+    fn step(&self, step: ShellStep) {
         let _ = self.on_event.call1(&JsValue::UNDEFINED, &objects::step(step));
     }
 
@@ -87,10 +89,10 @@ impl SshOptions {
             session => session,
         };
         let session = session.map_err(|error| match error {
-            ConnectProblem::Told(problem) => problem,
+            ConnectProblem::Known(problem) => problem,
             ConnectProblem::Ssh(error) => of_connect(&error, &self.host, &self.user),
         })?;
-        self.step("shell");
+        self.step(ShellStep::Shell);
         let (columns, rows) = (self.pty.columns, self.pty.rows);
         match session.shell(self.pty).await {
             Ok(shell) => {
@@ -104,19 +106,19 @@ impl SshOptions {
     async fn session(&self, node: &Node, offer: Offer) -> Result<Session, ConnectProblem> {
         let progress = |step| {
             self.step(match step {
-                ConnectStep::Relay => "relay",
-                ConnectStep::WireGuard => "wireguard",
-                ConnectStep::Tcp => "tcp",
+                ConnectStep::Relay => ShellStep::Relay,
+                ConnectStep::WireGuard => ShellStep::WireGuard,
+                ConnectStep::Tcp => ShellStep::Tcp,
             });
         };
         let stream = node.connect(&self.host, PORT, progress).await;
-        let stream = stream.map_err(|error| ConnectProblem::Told(of_tcp(&error)))?;
-        self.step("ssh");
+        let stream = stream.map_err(|error| ConnectProblem::Known(of_tcp(&error)))?;
+        self.step(ShellStep::Ssh);
         let mut options = Options::new(self.user.as_str(), self.host.as_str());
         // Of what was connected to, whatever the name means by now.
         let remote = stream.remote();
         let keys = node.with_netmap(|map| host_keys(map, &remote));
-        options.known_host_keys = keys.ok_or_else(|| ConnectProblem::Told(of_move(&self.host)))?;
+        options.known_host_keys = keys.ok_or_else(|| ConnectProblem::Known(of_move(&self.host)))?;
         options.offer = offer;
         let mut prompts = PagePrompts::new(self.prompts.clone(), self.on_event.clone());
         dayfly_ssh::connect(stream, options, &mut prompts).await.map_err(ConnectProblem::Ssh)
@@ -124,7 +126,7 @@ impl SshOptions {
 }
 
 enum ConnectProblem {
-    Told(Problem),
+    Known(Problem),
     Ssh(ConnectError),
 }
 

@@ -1,4 +1,4 @@
-//! One node in a tailnet: `Tailnet` of `www/src/dayfly.ts`.
+//! One node in a tailnet: `Tailnet` of `www/src/api.ts`.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -15,17 +15,17 @@ use wasm_bindgen_futures::future_to_promise;
 use super::objects;
 use super::options::Options;
 use super::rehearsal;
-use super::shell::{Link, Shell};
+use super::shell::{Shell, ShellLink};
 use super::ssh::SshOptions;
+use crate::events::{EventMapper, TailnetEvent};
 use crate::js;
 use crate::machine::{machines, this_machine};
 use crate::net::{PageDialer, PageEvents};
 use crate::problem::{Problem, of_tcp};
-use crate::progress::{Progress, Told};
 
-/// How long shells may take to end when the node leaves.
+/// Limit on the time that shells take to end when the node leaves.
 const SHELLS: Duration = Duration::from_secs(3);
-/// How long the control server may take to confirm a logout. Headscale needs milliseconds.
+/// Limit on the time that the control server takes to confirm a logout. Headscale needs milliseconds.
 const LOGOUT: Duration = Duration::from_secs(10);
 
 /// One node in a tailnet.
@@ -35,34 +35,34 @@ pub struct Tailnet {
 }
 
 struct Inner {
-    /// Gone once it was closed, and its keys with it.
+    /// The node and its keys, until it is closed.
     node: RefCell<Option<Node>>,
     page: RefCell<Option<PageEvents>>,
     listener: Rc<Listener>,
-    shells: RefCell<Vec<Rc<Link>>>,
+    shells: RefCell<Vec<Rc<ShellLink>>>,
     /// The name that was asked for.
     hostname: String,
 }
 
-/// What is told to the page, and what was told before.
+/// The page's listener, and what it has heard.
 struct Listener {
     on_event: Function,
-    progress: RefCell<Progress>,
+    mapper: RefCell<EventMapper>,
     clock: Clock,
 }
 
 impl Listener {
-    fn tell(&self, events: impl IntoIterator<Item = Told>) {
-        for told in events {
+    fn call(&self, events: impl IntoIterator<Item = TailnetEvent>) {
+        for event in events {
             // A listener that throws is the page's own matter.
-            let _ = self.on_event.call1(&JsValue::UNDEFINED, &objects::event(&told));
+            let _ = self.on_event.call1(&JsValue::UNDEFINED, &objects::event(&event));
         }
     }
 
-    /// Tells what a change of the progress has to tell; the listener may call back in.
-    fn update(&self, change: impl FnOnce(&mut Progress) -> Vec<Told>) {
-        let told = change(&mut self.progress.borrow_mut());
-        self.tell(told);
+    /// Calls the listener with what comes of a change; it may call back in.
+    fn update(&self, change: impl FnOnce(&mut EventMapper) -> Vec<TailnetEvent>) {
+        let events = change(&mut self.mapper.borrow_mut());
+        self.call(events);
     }
 }
 
@@ -70,14 +70,14 @@ impl Tailnet {
     /// Starts a node.
     pub(super) fn start(options: Options, on_event: Function) -> Self {
         let clock = Clock::start();
-        let progress = RefCell::new(Progress::new(clock.now()));
-        let listener = Rc::new(Listener { on_event, progress, clock });
-        let told = Rc::clone(&listener);
+        let mapper = RefCell::new(EventMapper::new(clock.now()));
+        let listener = Rc::new(Listener { on_event, mapper, clock });
+        let opened = Rc::clone(&listener);
         let dialer = PageDialer::new(
             options.control,
             options.relays,
             Rc::new(move || {
-                told.update(Progress::control_is_open);
+                opened.update(EventMapper::control_is_open);
                 rehearsal::begin();
             }),
         );
@@ -102,11 +102,11 @@ impl Tailnet {
     }
 }
 
-/// Tells the page of a node's events until there are no more.
+/// Reports a node's events to the page until there are no more.
 async fn follow(mut events: NodeEvents, listener: Rc<Listener>) {
     while let Some(event) = events.recv().await {
         let now = listener.clock.now();
-        listener.update(|progress| progress.hear(event, now));
+        listener.update(|mapper| mapper.map(event, now));
     }
 }
 
@@ -149,7 +149,7 @@ impl Tailnet {
         future_to_promise(async move { Ok(inner.leave().await) })
     }
 
-    /// As far as that goes without waiting.
+    /// Logs the node out as far as that goes without waiting, for `pagehide`.
     #[wasm_bindgen(js_name = "closeNow")]
     pub fn close_now(&self) {
         if let Some(node) = self.inner.node() {
@@ -193,9 +193,9 @@ impl Inner {
             }
         })
         .await;
-        let gone = self.listener.progress.borrow().is_gone();
+        let removed = self.listener.mapper.borrow().is_removed();
         let seen = match node {
-            _ if gone => None,
+            _ if removed => None,
             None => Some("it was closed before".to_owned()),
             Some(node) => match timeout(LOGOUT, node.logout()).await {
                 Ok(Ok(())) => None,

@@ -23,7 +23,7 @@ pub(crate) struct PageEvents {
 }
 
 impl PageEvents {
-    /// Listen.
+    /// Starts to listen.
     pub(crate) fn new(back: impl Fn() + Clone + 'static) -> Self {
         let window = window();
         let document = window.as_ref().and_then(Window::document);

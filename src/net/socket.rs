@@ -2,15 +2,11 @@
 //!
 //! Browsers give a WebSocket no back-pressure. Sending is bounded by `bufferedAmount`: while too much waits in the
 //! browser, a write is pending, and since no event tells that it has drained, it is looked at again after a moment or
-//! when anything happens on the socket. What is received waits as the browser's own buffers, is copied once, into the
-//! reader's, and is bounded by ending a connection whose reader has fallen far behind; windows of TCP inside keep an
-//! honest peer far below that.
-//!
-//! Relays cut what they send into messages of two packets. Waking the reader for each of them costs more than reading
-//! it, so after some long messages in a row, which are parts of more, the reader sleeps until there is a good piece.
+//! when anything happens on the socket. What is received waits as the browser's own buffers in an [`Inbox`], which says
+//! when its reader is to be woken, and is copied once, into the reader's. A connection whose reader has fallen far
+//! behind is ended.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -19,32 +15,22 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use dayfly_node::DialError;
-use dayfly_platform::time::{Sleep, sleep};
+use dayfly_platform::time::{Clock, Sleep, sleep};
 use js_sys::{ArrayBuffer, Uint8Array};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use wasm_bindgen::prelude::*;
 use web_sys::{BinaryType, CloseEvent, MessageEvent, WebSocket};
 
+use super::inbox::{Delivery, Inbox, Message, PIECE_LIMIT};
 use crate::js;
 
-/// Longest message that is sent, in bytes: Go's servers read none that is longer.
+/// Longest message that is sent, in bytes: Go's servers read none that is longer (`websocket.Conn.SetReadLimit` of
+/// github.com/coder/websocket, whose default it is).
 const MAX_MESSAGE: usize = 32 * 1024;
-/// With this many bytes waiting in the browser, no more are handed to it: keystrokes stand behind them.
+/// Bytes that may wait in the browser before no more are handed to it: keystrokes stand behind them.
 const MAX_BUFFERED: u32 = 128 * 1024;
-/// How long until `bufferedAmount` is looked at again.
+/// Time until `bufferedAmount` is looked at again.
 const RECHECK: Duration = Duration::from_millis(4);
-/// Received bytes that may wait for their reader.
-const MAX_UNREAD: usize = 32 * 1024 * 1024;
-/// What a message is taken to cost besides its bytes, so that tiny ones are bounded as well.
-const MESSAGE_COST: usize = 64;
-/// Messages of so many bytes are parts of more; a shorter one may be an answer that somebody waits for.
-const LONG: u32 = 1024;
-/// So are up to so many longer ones: half of a handshake, a map.
-const ALONE: u32 = 3;
-/// So many bytes are not waited for any longer.
-const PIECE: usize = 16 * 1024;
-/// Nor is the rest of a piece for longer than this, in milliseconds.
-const PIECE_LIMIT: i32 = 2;
 /// The code that a WebSocket closes with when nothing is wrong (RFC 6455 section 7.4.1).
 const NORMAL: u16 = 1000;
 /// The same when the server or the page goes away.
@@ -53,7 +39,7 @@ const GOING_AWAY: u16 = 1001;
 /// An open WebSocket. Dropping it closes it; what was written before is still sent.
 pub(super) struct Socket {
     web: WebSocket,
-    shared: Rc<RefCell<Shared>>,
+    state: Rc<RefCell<State>>,
     recheck: Option<Pin<Box<Sleep>>>,
     _on_message: Closure<dyn Fn(MessageEvent)>,
     _on_open: Closure<dyn Fn()>,
@@ -68,27 +54,22 @@ struct OnLimit {
     timer: Rc<Cell<Option<i32>>>,
 }
 
+/// State that the socket and its callbacks share.
 #[derive(Default)]
-struct Shared {
-    received: VecDeque<Uint8Array>,
-    /// Bytes of the first message that have been read.
-    read: u32,
-    /// What `received` costs.
-    cost: usize,
-    /// Long messages since the last short one.
-    long: u32,
+struct State {
+    inbox: Inbox<Uint8Array>,
     open: bool,
     end: Option<End>,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
 
-/// How a connection ended.
+/// End of a connection.
 #[derive(Clone)]
 enum End {
     /// With a closing handshake that says that all is well.
     Closed,
-    /// In another way.
+    /// In another way, with the reason.
     Failed(String),
 }
 
@@ -100,13 +81,13 @@ impl Socket {
         web.set_binary_type(BinaryType::Arraybuffer);
         let socket = Self::listen(web);
         let opened = poll_fn(|context| {
-            let mut shared = socket.shared.borrow_mut();
-            match &shared.end {
+            let mut state = socket.state.borrow_mut();
+            match &state.end {
                 Some(End::Closed) => Poll::Ready(Err("the WebSocket was closed at once".to_owned())),
                 Some(End::Failed(reason)) => Poll::Ready(Err(reason.clone())),
-                None if shared.open => Poll::Ready(Ok(())),
+                None if state.open => Poll::Ready(Ok(())),
                 None => {
-                    shared.reader = Some(context.waker().clone());
+                    state.reader = Some(context.waker().clone());
                     Poll::Pending
                 }
             }
@@ -120,24 +101,25 @@ impl Socket {
     }
 
     fn listen(web: WebSocket) -> Self {
-        let shared = Rc::new(RefCell::new(Shared::default()));
-        let (received, opened, closed) = (Rc::clone(&shared), Rc::clone(&shared), Rc::clone(&shared));
-        let on_limit = Rc::new(OnLimit::new(&shared));
+        let state = Rc::new(RefCell::new(State::default()));
+        let (received, opened, closed) = (Rc::clone(&state), Rc::clone(&state), Rc::clone(&state));
+        let clock = Clock::start();
+        let on_limit = Rc::new(OnLimit::new(&state));
         let limit = Rc::clone(&on_limit);
         let on_message = Closure::new(move |event: MessageEvent| {
-            let more_follows = received.borrow_mut().receive(event.data());
-            if !(more_follows && limit.start()) {
-                Shared::wake(&received, |_| {});
+            let delivery = received.borrow_mut().receive(event.data(), &clock);
+            if !(matches!(delivery, Delivery::By(_)) && limit.start()) {
+                State::wake(&received, |_| {});
             }
         });
-        let on_open = Closure::new(move || Shared::wake(&opened, |shared| shared.open = true));
+        let on_open = Closure::new(move || State::wake(&opened, |state| state.open = true));
         let on_close = Closure::new(move |event: CloseEvent| {
             let end = match event.code() {
                 NORMAL | GOING_AWAY => End::Closed,
                 code => End::Failed(close_text(code, &event.reason())),
             };
-            Shared::wake(&closed, |shared| {
-                shared.end.get_or_insert(end);
+            State::wake(&closed, |state| {
+                state.end.get_or_insert(end);
             });
         });
         // An `error` event says nothing, and `close` follows it.
@@ -146,7 +128,7 @@ impl Socket {
         web.set_onclose(Some(on_close.as_ref().unchecked_ref()));
         Self {
             web,
-            shared,
+            state,
             recheck: None,
             _on_message: on_message,
             _on_open: on_open,
@@ -158,7 +140,7 @@ impl Socket {
     /// Pending while the browser holds too much, and while it is to be waited for.
     fn poll_drained(&mut self, context: &mut Context<'_>) -> Poll<()> {
         while self.web.buffered_amount() >= MAX_BUFFERED {
-            self.shared.borrow_mut().writer = Some(context.waker().clone());
+            self.state.borrow_mut().writer = Some(context.waker().clone());
             let recheck = self.recheck.get_or_insert_with(|| Box::pin(sleep(RECHECK)));
             ready!(recheck.as_mut().poll(context));
             self.recheck = None;
@@ -169,24 +151,25 @@ impl Socket {
 }
 
 impl OnLimit {
-    fn new(shared: &Rc<RefCell<Shared>>) -> Self {
+    fn new(state: &Rc<RefCell<State>>) -> Self {
         let timer = Rc::new(Cell::new(None));
-        let (shared, ended) = (Rc::clone(shared), Rc::clone(&timer));
+        let (state, ended) = (Rc::clone(state), Rc::clone(&timer));
         let callback = Closure::new(move || {
             ended.set(None);
-            Shared::wake(&shared, |_| {});
+            State::wake(&state, |state| state.inbox.limit_passed());
         });
         Self { callback, timer }
     }
 
-    /// Whether the timer runs now. One that runs already is left to: it wakes for what came since as well. None is
-    /// started in a hidden page, where it would be late.
+    /// Starts the timer, and returns `true` if it runs then. One that runs already is left to: it wakes for what came
+    /// since as well. None is started in a hidden page, where it would be late.
     fn start(&self) -> bool {
         if self.timer.get().is_none() {
             let window = web_sys::window().filter(|window| window.document().is_some_and(|it| !it.hidden()));
             let callback = self.callback.as_ref().unchecked_ref();
+            let limit = i32::try_from(PIECE_LIMIT.as_millis()).unwrap_or(i32::MAX);
             self.timer.set(window.and_then(|window| {
-                window.set_timeout_with_callback_and_timeout_and_arguments_0(callback, PIECE_LIMIT).ok()
+                window.set_timeout_with_callback_and_timeout_and_arguments_0(callback, limit).ok()
             }));
         }
         self.timer.get().is_some()
@@ -199,68 +182,47 @@ impl OnLimit {
     }
 }
 
-impl Shared {
+impl State {
     /// Makes a change, and wakes who waits for one.
-    fn wake(shared: &RefCell<Self>, change: impl FnOnce(&mut Self)) {
+    fn wake(state: &RefCell<Self>, change: impl FnOnce(&mut Self)) {
         let waiting = {
-            let mut shared = shared.borrow_mut();
-            change(&mut shared);
-            [shared.reader.take(), shared.writer.take()]
+            let mut state = state.borrow_mut();
+            change(&mut state);
+            [state.reader.take(), state.writer.take()]
         };
         for waker in waiting.into_iter().flatten() {
             waker.wake();
         }
     }
 
-    /// Takes a message in. Whether more is likely to follow at once.
-    fn receive(&mut self, data: JsValue) -> bool {
+    /// Takes in what a message event carries. Returns when the reader is to be woken for it.
+    fn receive(&mut self, data: JsValue, clock: &Clock) -> Delivery {
         let Ok(buffer) = data.dyn_into::<ArrayBuffer>() else {
             self.end = Some(End::Failed("a text message came where only binary ones may".to_owned()));
-            return false;
+            return Delivery::Now;
         };
-        let bytes = Uint8Array::new(&buffer);
-        let length = bytes.length();
-        if self.end.is_some() || length == 0 {
-            return false;
+        if self.end.is_some() {
+            return Delivery::Now;
         }
-        self.cost += cost(&bytes);
-        if self.cost > MAX_UNREAD {
-            self.received.clear();
+        self.inbox.receive(Uint8Array::new(&buffer), clock.now()).unwrap_or_else(|_| {
             self.end = Some(End::Failed("more came than could be worked off".to_owned()));
-            return false;
-        }
-        self.received.push_back(bytes);
-        self.long = if length >= LONG { self.long.saturating_add(1) } else { 0 };
-        self.long > ALONE && self.cost < PIECE
-    }
-
-    /// Copies what waits into `buffer`, of as many messages as fit.
-    fn read_into(&mut self, buffer: &mut ReadBuf<'_>) {
-        while let Some(message) = self.received.front()
-            && buffer.remaining() > 0
-        {
-            let left = message.length() - self.read;
-            let count = left.min(u32::try_from(buffer.remaining()).unwrap_or(u32::MAX));
-            let end = self.read + count;
-            let target = buffer.initialize_unfilled_to(count as usize);
-            if count == message.length() {
-                message.copy_to(target);
-            } else {
-                message.subarray(self.read, end).copy_to(target);
-            }
-            buffer.advance(count as usize);
-            self.read = end;
-            if end == message.length() {
-                self.cost -= cost(message);
-                self.received.pop_front();
-                self.read = 0;
-            }
-        }
+            Delivery::Now
+        })
     }
 }
 
-fn cost(message: &Uint8Array) -> usize {
-    message.length() as usize + MESSAGE_COST
+impl Message for Uint8Array {
+    fn length(&self) -> usize {
+        Self::length(self) as usize
+    }
+
+    fn copy_into(&self, start: usize, target: &mut [u8]) {
+        if target.len() == Message::length(self) {
+            return self.copy_to(target);
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "within the message, whose length is a u32")]
+        self.subarray(start as u32, (start + target.len()) as u32).copy_to(target);
+    }
 }
 
 fn close_text(code: u16, reason: &str) -> String {
@@ -278,16 +240,18 @@ impl AsyncRead for Socket {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut shared = self.shared.borrow_mut();
-        if !shared.received.is_empty() {
-            shared.read_into(buffer);
+        let mut state = self.state.borrow_mut();
+        let unread = state.inbox.unread().min(buffer.remaining());
+        if unread > 0 {
+            let read = state.inbox.read(buffer.initialize_unfilled_to(unread));
+            buffer.advance(read);
             return Poll::Ready(Ok(()));
         }
-        match &shared.end {
+        match &state.end {
             Some(End::Closed) => Poll::Ready(Ok(())),
             Some(End::Failed(reason)) => Poll::Ready(Err(broken(reason))),
             None => {
-                shared.reader = Some(context.waker().clone());
+                state.reader = Some(context.waker().clone());
                 Poll::Pending
             }
         }
@@ -297,7 +261,7 @@ impl AsyncRead for Socket {
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let socket = self.get_mut();
-        match &socket.shared.borrow().end {
+        match &socket.state.borrow().end {
             Some(End::Failed(reason)) => return Poll::Ready(Err(broken(reason))),
             Some(End::Closed) => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
             None => {}

@@ -3,36 +3,37 @@
 use dayfly_node::{ControlError, DialError, RelayError};
 
 use super::{Problem, says};
+use crate::names::JoinStep;
 
-/// What the page's dialer says of a control server that answers, but whose answer the browser withholds from the page.
+/// Words of the page's dialer for a control server that answers, but whose answer the browser withholds from the page.
 pub const NO_CORS: &str =
     "it answers, but lets no page of another site read the answer (no Access-Control-Allow-Origin)";
 
-/// How a page comes past what keeps it from a control server.
+/// Advice on what lets a page reach a control server that it can't reach by itself.
 const GATEWAY: &str =
     "Let a gateway carry it (dayfly-relay gateway --control ADDRESS) and use the gateway's address here.";
 
-/// Why the node is not, or not any more, in the tailnet.
+/// Returns why the node is not, or not any more, in the tailnet.
 #[must_use]
 pub fn of_control(error: &ControlError) -> Problem {
     let seen = error.to_string();
     match error {
         ControlError::KeyFetch(cause) => of_key_fetch(cause),
         ControlError::BadKey(_) => Problem::new(
-            "control",
+            JoinStep::Control,
             "This is not a control server.",
             seen,
             "Check the address: it is the one that `tailscale up --login-server` takes.",
         ),
         ControlError::Dial(DialError::BadAddress { .. }) => bad_address(seen),
         ControlError::Dial(_) => Problem::new(
-            "control",
+            JoinStep::Control,
             "The control server takes no connection from this page.",
             seen,
             format!("Check that it runs. If it does, it may not speak ts2021 over WebSocket. {GATEWAY}"),
         ),
         ControlError::Handshake(_) => Problem::new(
-            "control",
+            JoinStep::Control,
             "The control server could not prove who it is.",
             seen,
             "Check the address, and the control key if one is set. Something between may answer in its place.",
@@ -41,7 +42,7 @@ pub fn of_control(error: &ControlError) -> Problem {
         | ControlError::Lost(_)
         | ControlError::Ended
         | ControlError::Watchdog => Problem::new(
-            "control",
+            JoinStep::Control,
             "The control server does not answer.",
             seen,
             "Check that it runs and that this network reaches it.",
@@ -49,47 +50,50 @@ pub fn of_control(error: &ControlError) -> Problem {
         ControlError::Register(text) => of_refusal(text, seen),
         ControlError::RegisterStatus { text, .. } => of_refusal(text, seen),
         ControlError::Logout(_) => Problem::new(
-            "control",
+            JoinStep::Control,
             "The control server did not let this node go.",
             seen,
             "Remove the node there.",
         ),
         ControlError::RegisterAnswer(_) => {
-            Problem::new("login", "The control server's answer can't be understood.", seen, REPORT)
+            Problem::new(JoinStep::Login, "The control server's answer can't be understood.", seen, REPORT)
         }
         ControlError::KeyRefused | ControlError::KeysNotStored(_) => Problem::new(
-            "login",
+            JoinStep::Login,
             "The control server refuses this node's key.",
             seen,
             "Check the clock of the control server.",
         ),
         ControlError::RateLimited { retry_after } => Problem::new(
-            "login",
+            JoinStep::Login,
             "The control server is busy.",
             format!("it wants to be asked again in {} seconds", retry_after.as_secs()),
             "Wait, then try again.",
         ),
         ControlError::NodeRemoved(_) => Problem::new(
-            "login",
+            JoinStep::Login,
             "The control server has removed this node.",
             seen,
             "Join again. Somebody may have removed it, or the page was away for too long.",
         ),
         ControlError::KeyExpired => Problem::new(
-            "login",
+            JoinStep::Login,
             "This node's key has expired.",
             seen,
             "Join again: the page makes a new one.",
         ),
         ControlError::MapRefused { .. } => Problem::new(
-            "netmap",
+            JoinStep::Netmap,
             "The control server does not describe the network.",
             seen,
             "Look into the control server's log.",
         ),
-        ControlError::MapMessage(_) | ControlError::MapWithoutNode | ControlError::MapEnded => {
-            Problem::new("netmap", "The control server's description of the network is broken.", seen, REPORT)
-        }
+        ControlError::MapMessage(_) | ControlError::MapWithoutNode | ControlError::MapEnded => Problem::new(
+            JoinStep::Netmap,
+            "The control server's description of the network is broken.",
+            seen,
+            REPORT,
+        ),
     }
 }
 
@@ -97,7 +101,7 @@ const REPORT: &str = "Try again. If it stays, report it with the control server'
 
 fn bad_address(seen: String) -> Problem {
     Problem::new(
-        "control",
+        JoinStep::Control,
         "This address can't be used from here.",
         seen,
         "Correct the control server's address.",
@@ -109,23 +113,23 @@ fn of_key_fetch(cause: &DialError) -> Problem {
     match cause {
         DialError::BadAddress { .. } => bad_address(seen),
         DialError::Unreachable { reason, .. } if reason == NO_CORS => {
-            Problem::new("control", "The control server does not let this page in.", seen, GATEWAY)
+            Problem::new(JoinStep::Control, "The control server does not let this page in.", seen, GATEWAY)
         }
         // What a gateway or a proxy says of a server behind it that is down (RFC 9110, 15.6.3 to 15.6.5).
         DialError::Status { status: 502..=504, .. } => Problem::new(
-            "control",
+            JoinStep::Control,
             "The control server does not answer.",
             seen,
             "What is before it answers in its place: check that the control server itself runs.",
         ),
         DialError::Status { .. } => Problem::new(
-            "control",
+            JoinStep::Control,
             "This is not a control server.",
             seen,
             "Check the address: it is the one that `tailscale up --login-server` takes.",
         ),
         DialError::Unreachable { .. } | DialError::TimedOut { .. } => Problem::new(
-            "control",
+            JoinStep::Control,
             "The control server does not answer.",
             seen,
             "Check the address, that the server runs, and that this network reaches it.",
@@ -154,14 +158,14 @@ fn of_refusal(text: &str, seen: String) -> Problem {
             "Its administrator decides who may join: ask there, or use another auth key.",
         )
     };
-    Problem::new("login", what, seen, todo)
+    Problem::new(JoinStep::Login, what, seen, todo)
 }
 
 /// No relay can be reached, so no machine could be either.
 #[must_use]
 pub fn of_relay(code: &str, error: &RelayError) -> Problem {
     Problem::new(
-        "relay",
+        JoinStep::Relay,
         format!("The relay {code} can't be reached."),
         error.to_string(),
         "Check that it runs. A browser needs it over TLS with a certificate that it trusts; if it has none, let a \
@@ -196,7 +200,7 @@ mod tests {
         );
         assert_eq!(refused("AuthKey not found").what, messages[3]);
         assert!(texts.iter().all(|text| refused(text).seen.contains(text)));
-        assert!(texts.iter().all(|text| refused(text).step == "login"));
+        assert!(texts.iter().all(|text| refused(text).step == JoinStep::Login.into()));
     }
 
     #[test]

@@ -1,13 +1,14 @@
-//! SSH: from the server's greeting to a shell, and how a shell is lost.
+//! Problems of SSH: from the server's version line to a shell, and how a shell is lost.
 
 use dayfly_ssh::{ConnectError, Disconnect, Method, OpenError, Phase};
 
 use super::{Problem, says};
+use crate::names::ShellStep;
 
 /// SSH_DISCONNECT_TOO_MANY_CONNECTIONS (RFC 4253 section 11.1).
 const TOO_MANY_CONNECTIONS: u32 = 12;
 
-/// Why there is no SSH session with `host` as `user`.
+/// Returns why there is no SSH session with `host` as `user`.
 #[must_use]
 pub fn of_connect(error: &ConnectError, host: &str, user: &str) -> Problem {
     let seen = error.to_string();
@@ -76,22 +77,22 @@ pub fn of_connect(error: &ConnectError, host: &str, user: &str) -> Problem {
     Problem::new(step, what, seen, todo)
 }
 
-fn step_of(error: &ConnectError) -> &'static str {
+fn step_of(error: &ConnectError) -> ShellStep {
     let of = |phase: &Phase| match phase {
-        Phase::Authentication => "auth",
-        Phase::VersionExchange | Phase::KeyExchange => "ssh",
+        Phase::Authentication => ShellStep::Auth,
+        Phase::VersionExchange | Phase::KeyExchange => ShellStep::Ssh,
     };
     match error {
         ConnectError::HostKeysUnusable { .. }
         | ConnectError::HostKeyMismatch { .. }
-        | ConnectError::HostKeyRefused { .. } => "host-key",
+        | ConnectError::HostKeyRefused { .. } => ShellStep::HostKey,
         ConnectError::Denied { .. }
         | ConnectError::AuthExhausted { .. }
-        | ConnectError::PasswordChangeRequired => "auth",
+        | ConnectError::PasswordChangeRequired => ShellStep::Auth,
         ConnectError::Disconnected { phase, .. }
         | ConnectError::Timeout { phase, .. }
         | ConnectError::Stream { phase, .. } => of(phase),
-        _ => "ssh",
+        _ => ShellStep::Ssh,
     }
 }
 
@@ -131,7 +132,7 @@ fn denied(banner: &str, methods: &[&str], host: &str, user: &str) -> Problem {
         (true, false) => format!("it accepts {}", methods.join(", ")),
         (true, true) => "it refused without a reason".to_owned(),
     };
-    Problem::new("auth", what, seen, todo)
+    Problem::new(ShellStep::Auth, what, seen, todo)
 }
 
 fn exhausted(banner: &str, methods: &[Method], attempts: u32, host: &str, user: &str) -> Problem {
@@ -152,7 +153,7 @@ fn exhausted(banner: &str, methods: &[Method], attempts: u32, host: &str, user: 
         seen = format!("{seen}.\nIt said:\n{}", banner.trim());
     }
     Problem::new(
-        "auth",
+        ShellStep::Auth,
         format!("{host} did not accept who you are as {user}."),
         seen,
         "Try again with another key or password, or turn on Tailscale SSH there, which asks for neither.",
@@ -164,7 +165,7 @@ fn exhausted(banner: &str, methods: &[Method], attempts: u32, host: &str, user: 
 #[must_use]
 pub fn of_move(host: &str) -> Problem {
     Problem::new(
-        "host-key",
+        ShellStep::HostKey,
         format!("{host} is another machine than a moment ago, or none."),
         "the tailnet changed while it was being connected to",
         "Look at the list of machines, and connect again.",
@@ -175,7 +176,7 @@ pub fn of_move(host: &str) -> Problem {
 #[must_use]
 pub fn of_cancel(host: &str) -> Problem {
     Problem::new(
-        "ssh",
+        ShellStep::Ssh,
         format!("Connecting to {host} was cancelled."),
         "the page gave it up",
         "Connect again if you want to.",
@@ -186,14 +187,14 @@ pub fn of_cancel(host: &str) -> Problem {
 #[must_use]
 pub fn of_full_input(host: &str) -> Problem {
     Problem::new(
-        "shell",
+        ShellStep::Shell,
         format!("{host} is behind: what you typed or pasted last was not sent."),
         "earlier input still waits to be sent",
         "Wait until it has been, then type or paste it again.",
     )
 }
 
-/// Why no shell was started in a session.
+/// Returns why no shell was started in a session.
 #[must_use]
 pub fn of_open(error: &OpenError, host: &str, user: &str) -> Problem {
     let (what, todo) = match error {
@@ -210,22 +211,24 @@ pub fn of_open(error: &OpenError, host: &str, user: &str) -> Problem {
         OpenError::Disconnected(reason) => return of_disconnect(reason, host),
         _ => (format!("No shell was started on {host}."), "Try again."),
     };
-    Problem::new("shell", what, error.to_string(), todo)
+    Problem::new(ShellStep::Shell, what, error.to_string(), todo)
 }
 
-/// How a session was lost.
+/// Returns how a session was lost.
 #[must_use]
 pub fn of_disconnect(reason: &Disconnect, host: &str) -> Problem {
     let (step, what, todo) = match reason {
-        Disconnect::Local => ("shell", format!("The session with {host} was closed."), "Connect again."),
-        Disconnect::Peer { .. } => ("shell", format!("{host} ended the session."), "Connect again."),
+        Disconnect::Local => {
+            (ShellStep::Shell, format!("The session with {host} was closed."), "Connect again.")
+        }
+        Disconnect::Peer { .. } => (ShellStep::Shell, format!("{host} ended the session."), "Connect again."),
         Disconnect::Protocol(_) => (
-            "ssh",
+            ShellStep::Ssh,
             format!("The session with {host} was given up."),
             "Something sent what an SSH server does not: connect again, and report it if it stays.",
         ),
         _ => (
-            "tcp",
+            ShellStep::Tcp,
             format!("The connection to {host} was lost."),
             "Connect again. The machine, its relay or this network may have gone.",
         ),
@@ -250,7 +253,7 @@ mod tests {
         let policy = denied("tailscale: tailnet policy does not permit you to SSH to this node\n");
         assert_eq!(policy.what, "The tailnet's policy does not let you into web as bob.");
         assert_eq!(policy.seen, "tailscale: tailnet policy does not permit you to SSH to this node");
-        assert_eq!(policy.step, "auth");
+        assert_eq!(policy.step, ShellStep::Auth.into());
         let nobody = denied("tailscale: failed to look up local user \"bob\"\n");
         assert_eq!(nobody.what, "There is no user bob on web.");
         assert_eq!(denied("").what, "web does not let bob in.");
@@ -266,15 +269,15 @@ mod tests {
         };
         let error = ConnectError::HostKeyMismatch { expected: vec!["SHA256:a".to_owned()], got };
         let problem = of_connect(&error, "web", "root");
-        assert_eq!(problem.step, "host-key");
+        assert_eq!(problem.step, ShellStep::HostKey.into());
         assert_eq!(problem.seen, "published SHA256:a; received ssh-ed25519 SHA256:b");
     }
 
     #[test]
     fn a_silent_server_is_told_by_its_step() {
         let timeout = |phase| ConnectError::Timeout { phase, after: Duration::from_secs(15) };
-        assert_eq!(of_connect(&timeout(Phase::VersionExchange), "web", "root").step, "ssh");
-        assert_eq!(of_connect(&timeout(Phase::Authentication), "web", "root").step, "auth");
+        assert_eq!(of_connect(&timeout(Phase::VersionExchange), "web", "root").step, ShellStep::Ssh.into());
+        assert_eq!(of_connect(&timeout(Phase::Authentication), "web", "root").step, ShellStep::Auth.into());
     }
 
     #[test]
@@ -283,7 +286,10 @@ mod tests {
         let ended = of_disconnect(&Disconnect::Peer { reason: 11, text: "bye".to_owned() }, "web");
         assert_ne!(lost.what, ended.what);
         assert!(ended.seen.contains("bye"));
-        assert_eq!(of_open(&OpenError::Disconnected(Disconnect::Local), "web", "root").step, "shell");
+        assert_eq!(
+            of_open(&OpenError::Disconnected(Disconnect::Local), "web", "root").step,
+            ShellStep::Shell.into()
+        );
     }
 
     #[test]

@@ -5,33 +5,34 @@ use dayfly_platform::time::unix_now;
 use dayfly_wire::tsmp::RejectReason;
 
 use super::Problem;
+use crate::names::{JoinStep, OtherStep, ShellStep};
 
-/// Why no connection to a machine's SSH port came about.
+/// Returns why no connection to a machine's SSH port came about.
 #[must_use]
 pub fn of_tcp(error: &TcpError) -> Problem {
     let seen = error.to_string();
     match error {
         TcpError::Resolve(cause) => of_resolve(cause),
         TcpError::Expired { host } => Problem::new(
-            "wireguard",
+            ShellStep::WireGuard,
             format!("The key of {host} has expired."),
             seen,
             "Somebody has to log the machine in again: tailscale up --force-reauth",
         ),
         TcpError::Removed { host } => Problem::new(
-            "netmap",
+            JoinStep::Netmap,
             format!("{host} is no longer in the tailnet."),
             seen,
             "Check that it was not logged out, and that the policy still lets you see it.",
         ),
         TcpError::NoRelay { host } => Problem::new(
-            "relay",
+            ShellStep::Relay,
             format!("{host} has no relay, so a browser can't reach it."),
             seen,
             "Check that the machine is on and that its tailscaled reaches a relay: tailscale netcheck",
         ),
         TcpError::Relay { host, code, error, .. } => Problem::new(
-            "relay",
+            ShellStep::Relay,
             format!("The relay of {host} can't be reached."),
             format!("{code}: {error}"),
             "Check that the relay runs. A browser needs it over TLS with a certificate that it trusts.",
@@ -44,32 +45,34 @@ pub fn of_tcp(error: &TcpError) -> Problem {
                 None => "the control server says so, and nothing answered".to_owned(),
             };
             Problem::new(
-                "wireguard",
+                ShellStep::WireGuard,
                 format!("{host} is offline."),
                 seen,
                 "Turn it on, and look at tailscale status there.",
             )
         }
         TcpError::NoHandshake { host, waited } => Problem::new(
-            "wireguard",
+            ShellStep::WireGuard,
             format!("{host} does not answer."),
             format!("no WireGuard handshake for {} seconds", waited.as_secs()),
             "Check that the machine is on, that its tailscaled runs, and that the policy lets you see each other.",
         ),
         TcpError::Refused { host, port } => Problem::new(
-            "tcp",
+            ShellStep::Tcp,
             format!("{host} refuses connections to port {port}."),
             "the machine reset the connection",
             "Turn on Tailscale SSH there (tailscale set --ssh), or start its SSH server.",
         ),
         TcpError::Rejected { host, port, reason } => rejected(host, *port, *reason),
         TcpError::TimedOut { host, port, waited } => Problem::new(
-            "tcp",
+            ShellStep::Tcp,
             format!("Port {port} of {host} does not answer."),
             format!("no answer for {} seconds, though the tunnel is up", waited.as_secs()),
             "The tailnet's policy or a firewall on the machine may drop it: check that port 22 is allowed for you.",
         ),
-        TcpError::Ended => Problem::new("engine", "This page has left the tailnet.", seen, "Join again."),
+        TcpError::Ended => {
+            Problem::new(OtherStep::Engine, "This page has left the tailnet.", seen, "Join again.")
+        }
     }
 }
 
@@ -95,7 +98,7 @@ fn of_resolve(cause: &ResolveError) -> Problem {
             "Give both machines addresses of the same family.",
         ),
     };
-    Problem::new("netmap", what, seen, todo)
+    Problem::new(JoinStep::Netmap, what, seen, todo)
 }
 
 fn rejected(host: &str, port: u16, reason: RejectReason) -> Problem {
@@ -126,7 +129,7 @@ fn rejected(host: &str, port: u16, reason: RejectReason) -> Problem {
             "Look into the log of tailscaled on the machine.",
         ),
     };
-    Problem::new("policy", what, seen, todo)
+    Problem::new(OtherStep::Policy, what, seen, todo)
 }
 
 /// A duration in its largest unit.

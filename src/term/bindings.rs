@@ -1,4 +1,4 @@
-//! What `xterm-js-rs` does not bind of xterm.js 6.
+//! Bindings of those parts of xterm.js 6 that `xterm-js-rs` has not.
 
 use js_sys::{Function, Uint8Array};
 use wasm_bindgen::prelude::*;

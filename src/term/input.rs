@@ -24,7 +24,7 @@ const PIECE: usize = 4096;
 pub enum TerminalEvent {
     /// Bytes for the shell's input, which a password may be among.
     Data(Zeroizing<Vec<u8>>),
-    /// It has another size now.
+    /// The terminal has another size.
     Resize {
         /// Columns.
         cols: u32,

@@ -60,7 +60,8 @@ impl TerminalSink {
     /// Hand bytes over without waiting. They are copied once, out of wasm memory.
     ///
     /// # Errors
-    /// What the terminal threw: it is gone, or tens of megabytes are waiting because nobody called [`Self::ready`].
+    /// Returns what the terminal threw: it was removed, or tens of megabytes are waiting because nobody called
+    /// [`Self::ready`].
     pub fn write(&self, bytes: &[u8]) -> Result<(), JsValue> {
         if bytes.is_empty() {
             return Ok(());

@@ -1,4 +1,4 @@
-/** Names of steps and states, as the module says them: src/progress.rs, src/problem/ and src/api/ssh.rs. */
+/** Names of steps and states, written from src/names.rs: `DAYFLY_WRITE=1 cargo test -p dayfly-web names`. */
 
 /** Steps of the way into a tailnet, in their order. */
 export type JoinStep =
