@@ -11,14 +11,14 @@
 //!
 //! - It binds xterm.js 4: output goes through `write(&str)` or `writeUtf8(&[u8])`. Rust's strings can't carry what a
 //!   shell sends (UTF-8 split over packets, bytes that are no UTF-8 at all), and `writeUtf8` left xterm.js with version 5.
-//!   [`bindings`] binds `write(Uint8Array, callback)` instead.
+//!   `bindings.rs` binds `write(Uint8Array, callback)` instead.
 //! - Its constructor, `Terminal::construct`, and `instanceof` import the JavaScript module `xterm`, a name that the
 //!   package has given up for `@xterm/xterm`; a page would need an inline import map for it, which a strict policy
 //!   forbids. Methods on an object that the page passes in import nothing, so those are what is used.
 //! - `getOption` and `setOption` are gone (`options` is a property now), `registerLinkMatcher`, `bellSound`,
 //!   `rendererType` and the add-ons' package names too. The page sets options, in TypeScript.
 //! - Its types are neither `Clone` nor `Debug`, so a port is shared through `Rc` here.
-//! - `onResize` hands over an event without a type; [`bindings`] names its two fields.
+//! - `onResize` hands over an event without a type; `bindings.rs` names its two fields.
 
 mod bindings;
 mod flow;

@@ -62,7 +62,7 @@ fn headscale_decides_who_is_admitted_and_nobody_is_while_it_is_down() -> Result<
         let region = Relay::reserve(901)?;
         let mut headscale = Headscale::start(lab, &HeadscaleOptions::with_region(region.clone()))?;
         let verify = format!("{}/verify", headscale.url());
-        let mut relay = Relay::start(lab, options(Some(region.clone()), &["--verify-client-url", &verify]))?;
+        let mut relay = Relay::start(lab, options(Some(region), &["--verify-client-url", &verify]))?;
         let (near, far) = join(lab, &headscale, true)?;
         ensure_relayed(&near, &far)?;
         ensure_rejected(&mut relay, "does not allow it")?;

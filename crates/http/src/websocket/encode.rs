@@ -4,7 +4,7 @@ use super::MAX_MESSAGE;
 
 /// Writes the headers in front of payload bytes, and counts those of the message that was begun.
 ///
-/// The payload itself is written from where it lies. Once [`begin`](Self::begin) has told a length, that many bytes
+/// The payload itself is written from where it lies. Once `begin` was given a length, that many bytes
 /// have to follow before anything else may.
 #[derive(Debug, Default)]
 pub struct Encoder {

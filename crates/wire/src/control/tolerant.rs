@@ -9,7 +9,7 @@ use core::marker::PhantomData;
 
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// Reads one JSON value, as tolerantly as [this module](self) says.
+/// Reads one JSON value, as tolerantly as Go does (see the module's head).
 ///
 /// # Errors
 /// When `json` is no JSON, is of another shape than `T`, or goes on behind the value.
