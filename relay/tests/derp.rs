@@ -4,39 +4,42 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use dayfly_relay::config::{Config, DerpConfig, Limits};
+use dayfly_testkit::derp::{DerpClientError, Received};
+use dayfly_testkit::http1::Upgraded;
+use dayfly_testkit::websocket::{Event, carry};
 use dayfly_wire::derp::{MAX_PACKET_LEN, PeerGoneReason};
 use dayfly_wire::stun;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
-use super::client::{Client, Event, Got, bytes, upgrade, websocket};
+use super::client::{admit, native, open_websocket, page, upgrade};
 use super::running::{LIMIT, Running, get, status};
 use super::upstream::Upstream;
 
 #[tokio::test]
 async fn native_clients_fast_starters_and_websockets_meet() {
     let relay = Running::relay();
-    let mut native = Client::native(&relay).await;
-    let mut page = Client::websocket(&relay).await;
+    let mut native = native(&relay).await;
+    let mut page = page(&relay).await;
     // No answer of HTTP: the first bytes that come are of the server's handshake, which is checked.
     let mut stream = TcpStream::connect(relay.http).await.unwrap();
     let request = "GET /derp HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: DERP\r\nDerp-Fast-Start: 1\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut fast = Client::handshake(stream, BytesMut::new(), &relay.key()).await.unwrap();
+    let mut fast = admit(stream, BytesMut::new(), &relay.key()).await.unwrap();
 
     let (a, b, c) = (native.public(), page.public(), fast.public());
     for len in [0, 1280, MAX_PACKET_LEN] {
         let packet = vec![7; len];
-        native.send(&b, &packet).await;
-        assert_eq!(page.next().await, Got::Packet(a, packet.clone()));
-        page.send(&c, &packet).await;
-        assert_eq!(fast.next().await, Got::Packet(b, packet.clone()));
-        fast.send(&a, &packet).await;
-        assert_eq!(native.next().await, Got::Packet(c, packet));
+        native.send(&b, &packet).await.unwrap();
+        assert_eq!(page.next().await.unwrap(), Received::Packet(a, packet.clone()));
+        page.send(&c, &packet).await.unwrap();
+        assert_eq!(fast.next().await.unwrap(), Received::Packet(b, packet.clone()));
+        fast.send(&a, &packet).await.unwrap();
+        assert_eq!(native.next().await.unwrap(), Received::Packet(c, packet));
     }
     drop(page);
-    assert_eq!(fast.next().await, Got::Gone(b, PeerGoneReason::DISCONNECTED));
+    assert_eq!(fast.next().await.unwrap(), Received::PeerGone(b, PeerGoneReason::DISCONNECTED));
     assert_eq!(relay.metric("dayfly_derp_clients").await, 2);
     assert_eq!(relay.metric("dayfly_derp_packets_relayed_total").await, 9);
 }
@@ -44,7 +47,7 @@ async fn native_clients_fast_starters_and_websockets_meet() {
 #[tokio::test]
 async fn an_upgrade_is_answered_as_derper_does() {
     let relay = Running::relay();
-    let (_stream, head, _) = upgrade(relay.http, "derp", "").await;
+    let Upgraded { head, .. } = upgrade(&relay, "derp").await;
     let key = relay.key().to_string();
     let digits = key.strip_prefix("nodekey:").unwrap();
     assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
@@ -53,10 +56,10 @@ async fn an_upgrade_is_answered_as_derper_does() {
     }
     assert!(head.contains(&format!("Derp-Public-Key: {digits}\r\n")), "{head}");
     // Old clients ask for a WebSocket and mean DERP; they don't offer its subprotocol.
-    let (stream, head, rest) = upgrade(relay.http, "WebSocket", "").await;
+    let Upgraded { stream, head, rest } = upgrade(&relay, "WebSocket").await;
     assert!(head.contains("Upgrade: DERP\r\n"), "{head}");
-    assert!(Client::handshake(stream, rest, &relay.key()).await.is_some());
-    let (_stream, head, _) = upgrade(relay.http, "h2c", "").await;
+    assert!(admit(stream, rest, &relay.key()).await.is_ok());
+    let Upgraded { head, .. } = upgrade(&relay, "h2c").await;
     assert!(head.starts_with("HTTP/1.1 426 "), "{head}");
     assert_eq!(status(&get(relay.http, "/derp", "").await), 426);
 }
@@ -64,15 +67,15 @@ async fn an_upgrade_is_answered_as_derper_does() {
 #[tokio::test]
 async fn a_websocket_gets_no_message_that_go_would_refuse() {
     let relay = Running::relay();
-    let mut sender = Client::native(&relay).await;
-    let socket = websocket(&format!("ws://{}/derp", relay.http), "derp", None).await.unwrap();
-    let mut carried = bytes(socket);
-    let mut page = Client::handshake(carried.stream, BytesMut::new(), &relay.key()).await.unwrap();
+    let mut sender = native(&relay).await;
+    let socket = open_websocket(&format!("ws://{}/derp", relay.http), "derp", None).await.unwrap();
+    let mut carried = carry(socket);
+    let mut page = admit(carried.stream, BytesMut::new(), &relay.key()).await.unwrap();
     for _ in 0..20 {
-        sender.send(&page.public(), &[1; MAX_PACKET_LEN]).await;
+        sender.send(&page.public(), &[1; MAX_PACKET_LEN]).await.unwrap();
     }
-    let first = page.next().await;
-    assert_eq!(first, Got::Packet(sender.public(), vec![1; MAX_PACKET_LEN]));
+    let first = page.next().await.unwrap();
+    assert_eq!(first, Received::Packet(sender.public(), vec![1; MAX_PACKET_LEN]));
     let mut longest = 0;
     while let Ok(Event::Message(len)) = carried.events.try_recv() {
         longest = longest.max(len);
@@ -84,8 +87,8 @@ async fn a_websocket_gets_no_message_that_go_would_refuse() {
 async fn the_limit_of_connections_holds_for_clients_too() {
     let limits = Limits { max_connections: 2, ..Limits::default() };
     let relay = Running::start(Config { derp: Some(DerpConfig::default()), limits, ..Config::default() });
-    let first = Client::native(&relay).await;
-    let second = Client::websocket(&relay).await;
+    let first = native(&relay).await;
+    let second = page(&relay).await;
     for _ in 0..3 {
         assert_eq!(super::running::request(relay.http, "").await, "", "closed at once");
     }
@@ -98,22 +101,22 @@ async fn the_limit_of_connections_holds_for_clients_too() {
         }
     };
     timeout(LIMIT, freed).await.unwrap();
-    let third = Client::native(&relay).await;
+    let third = native(&relay).await;
     assert_ne!(third.public(), second.public());
 }
 
 #[tokio::test]
 async fn a_relay_that_goes_down_says_so_and_waits_for_its_clients() {
     let relay = Running::relay();
-    let (mut native, mut page) = (Client::native(&relay).await, Client::websocket(&relay).await);
+    let (mut native, mut page) = (native(&relay).await, page(&relay).await);
     let address = relay.http;
     let idle = TcpStream::connect(address).await.unwrap();
     let stopping = tokio::spawn(relay.stop());
-    for got in [native.next().await, page.next().await] {
-        assert_eq!(got, Got::Restarting);
+    for got in [native.next().await.unwrap(), page.next().await.unwrap()] {
+        assert_eq!(got, Received::Restarting);
     }
-    assert_eq!(native.next().await, Got::End);
-    assert_eq!(page.next().await, Got::End);
+    assert_eq!(native.next().await.unwrap(), Received::Closed);
+    assert_eq!(page.next().await.unwrap(), Received::Closed);
     drop((native, page, idle));
     stopping.await.unwrap();
     assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
@@ -121,8 +124,12 @@ async fn a_relay_that_goes_down_says_so_and_waits_for_its_clients() {
 
 async fn is_admitted(derp: DerpConfig) -> bool {
     let relay = Running::start(Config { derp: Some(derp), ..Config::default() });
-    let (stream, _, rest) = upgrade(relay.http, "DERP", "").await;
-    Client::handshake(stream, rest, &relay.key()).await.is_some()
+    let Upgraded { stream, rest, .. } = upgrade(&relay, "DERP").await;
+    match admit(stream, rest, &relay.key()).await {
+        Ok(_) => true,
+        Err(DerpClientError::Rejected) => false,
+        Err(error) => panic!("{error}"),
+    }
 }
 
 #[tokio::test]

@@ -9,16 +9,17 @@ mod relay;
 
 use dayfly_http::{Routes, StatusCode, text};
 use dayfly_relay::{Config, DerpConfig, Relay};
+use dayfly_testkit::derp::Received;
 
-use super::client::Client;
+use super::client::{native, page};
 use super::running::{Running, body, get, loopback, status};
 
 #[tokio::test]
 async fn a_relay_in_ten_lines_relays() {
     let relay = Running::of(relay::relay(loopback()).unwrap());
-    let (mut a, mut b) = (Client::native(&relay).await, Client::websocket(&relay).await);
-    a.send(&b.public(), b"hello").await;
-    assert_eq!(b.next().await, super::client::Got::Packet(a.public(), b"hello".to_vec()));
+    let (mut a, mut b) = (native(&relay).await, page(&relay).await);
+    a.send(&b.public(), b"hello").await.unwrap();
+    assert_eq!(b.next().await.unwrap(), Received::Packet(a.public(), b"hello".to_vec()));
 }
 
 #[tokio::test]
@@ -28,7 +29,7 @@ async fn a_route_of_its_own_stands_beside_the_relays() {
     assert_eq!((status(&answer), body(&answer)), (200, "hello, 127.0.0.1\n"));
     assert_eq!(relay.metric("dayfly_hello_greeted_total").await, 1);
     assert_eq!(status(&get(relay.http, "/derp/probe", "").await), 200);
-    Client::native(&relay).await;
+    native(&relay).await;
 }
 
 #[tokio::test]

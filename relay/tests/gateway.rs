@@ -2,20 +2,20 @@
 
 use bytes::BytesMut;
 use dayfly_relay::config::{Config, GatewayConfig, RelayRegion};
+use dayfly_testkit::derp::Received;
+use dayfly_testkit::websocket::{Event, OpenError, carry};
+use dayfly_wire::ts2021::{HANDSHAKE_HEADER, PATH, UPGRADE};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 use tokio_websockets::Error;
+use tokio_websockets::upgrade::Error as UpgradeError;
 
-use super::client::{Client, Event, Got, bytes, websocket};
+use super::client::{admit, native, open_websocket};
 use super::running::{LIMIT, Running, body, get, header, status};
 use super::upstream::Upstream;
 
 /// A page that may use the gateway.
 const PAGE: &str = "https://page.example";
-/// What a control server answers before it speaks Noise.
-const SWITCHED: &str =
-    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: tailscale-control-protocol\r\nConnection: upgrade\r\n\r\n";
-const CONTROL: &str = "tailscale-control-protocol";
 
 fn gateway(control: Option<String>, relays: &[(RelayRegion, String)]) -> Running {
     Running::start(Config {
@@ -29,9 +29,19 @@ fn gateway(control: Option<String>, relays: &[(RelayRegion, String)]) -> Running
     })
 }
 
-fn refusal(opened: Result<impl Sized, Error>) -> u16 {
+/// A control server's answer that switches to Noise, with the `noise` that comes after it.
+fn switched(noise: &str) -> String {
+    format!("HTTP/1.1 101 Switching Protocols\r\nUpgrade: {UPGRADE}\r\nConnection: upgrade\r\n\r\n{noise}")
+}
+
+/// The address of the control server behind `gateway`, for a WebSocket that begins with a percent-encoded handshake.
+fn control_url(gateway: &Running, handshake: &str) -> String {
+    format!("ws://{}{PATH}?{HANDSHAKE_HEADER}={handshake}", gateway.http)
+}
+
+fn refusal(opened: Result<impl Sized, OpenError>) -> u16 {
     match opened {
-        Err(Error::Upgrade(tokio_websockets::upgrade::Error::DidNotSwitchProtocols(status))) => status,
+        Err(OpenError::Refused(Error::Upgrade(UpgradeError::DidNotSwitchProtocols(status)))) => status,
         Err(error) => panic!("{error:?}"),
         Ok(_) => panic!("it was opened"),
     }
@@ -73,21 +83,21 @@ async fn a_control_server_that_is_down_is_named() {
     let answer = get(gateway.http, "/key?v=130", &format!("Origin: {PAGE}\r\n")).await;
     assert_eq!((status(&answer), header(&answer, "access-control-allow-origin")), (502, Some(PAGE)));
     assert!(body(&answer).contains("could not be reached"), "{answer}");
-    let url = format!("ws://{}/ts2021?X-Tailscale-Handshake=AAAA", gateway.http);
-    assert_eq!(refusal(websocket(&url, CONTROL, Some(PAGE)).await), 502);
+    let url = control_url(&gateway, "AAAA");
+    assert_eq!(refusal(open_websocket(&url, UPGRADE, Some(PAGE)).await), 502);
     assert_eq!(gateway.metric("dayfly_gateway_failed_total").await, 2);
 }
 
 #[tokio::test]
 async fn a_websocket_is_carried_to_a_control_server_that_knows_upgrades_only() {
-    let mut control = Upstream::answering(format!("{SWITCHED}noise")).await;
+    let mut control = Upstream::answering(switched("noise")).await;
     let gateway = gateway(Some(format!("http://{}", control.address)), &[]);
-    let url = format!("ws://{}/ts2021?X-Tailscale-Handshake=a%2Bb%2F%3D", gateway.http);
-    let mut page = bytes(websocket(&url, CONTROL, Some(PAGE)).await.unwrap());
+    let url = control_url(&gateway, "a%2Bb%2F%3D");
+    let mut page = carry(open_websocket(&url, UPGRADE, Some(PAGE)).await.unwrap());
     let mut asked = control.asked().await;
-    assert!(asked.head.starts_with("POST /ts2021 HTTP/1.1\r\n"), "{}", asked.head);
-    assert_eq!(header(&asked.head, "x-tailscale-handshake"), Some("a+b/="));
-    assert_eq!(header(&asked.head, "upgrade"), Some(CONTROL));
+    assert!(asked.head.starts_with(&format!("POST {PATH} HTTP/1.1\r\n")), "{}", asked.head);
+    assert_eq!(header(&asked.head, HANDSHAKE_HEADER), Some("a+b/="));
+    assert_eq!(header(&asked.head, "upgrade"), Some(UPGRADE));
     assert_eq!(header(&asked.head, "connection"), Some("upgrade"));
 
     let mut answer = [0; 5];
@@ -124,20 +134,20 @@ async fn a_websocket_is_carried_to_a_control_server_that_knows_upgrades_only() {
 
 #[tokio::test]
 async fn pages_and_requests_that_are_not_right_reach_no_upstream() {
-    let mut control = Upstream::answering(SWITCHED).await;
+    let mut control = Upstream::answering(switched("")).await;
     let gateway = gateway(Some(format!("http://{}", control.address)), &[]);
-    let base = format!("ws://{}/ts2021", gateway.http);
-    let right = format!("{base}?X-Tailscale-Handshake=AAAA");
-    assert_eq!(refusal(websocket(&right, CONTROL, Some("https://evil.example")).await), 403);
-    assert_eq!(refusal(websocket(&right, "derp", Some(PAGE)).await), 400);
-    for query in
-        ["", "?X-Tailscale-Handshake=", "?X-Tailscale-Handshake=a%0d%0aX:1", "?X-Tailscale-Handshake=%ff"]
-    {
-        assert_eq!(refusal(websocket(&format!("{base}{query}"), CONTROL, Some(PAGE)).await), 400, "{query}");
+    let right = control_url(&gateway, "AAAA");
+    assert_eq!(refusal(open_websocket(&right, UPGRADE, Some("https://evil.example")).await), 403);
+    assert_eq!(refusal(open_websocket(&right, "derp", Some(PAGE)).await), 400);
+    for wrong in ["", "a%0d%0aX:1", "%ff"] {
+        let url = control_url(&gateway, wrong);
+        assert_eq!(refusal(open_websocket(&url, UPGRADE, Some(PAGE)).await), 400, "{wrong}");
     }
-    assert_eq!(status(&get(gateway.http, "/ts2021", "").await), 426);
+    let without = format!("ws://{}{PATH}", gateway.http);
+    assert_eq!(refusal(open_websocket(&without, UPGRADE, Some(PAGE)).await), 400);
+    assert_eq!(status(&get(gateway.http, PATH, "").await), 426);
     // The first request that arrives is the first right one.
-    drop(websocket(&right, CONTROL, Some(PAGE)).await.unwrap());
+    drop(open_websocket(&right, UPGRADE, Some(PAGE)).await.unwrap());
     assert!(control.asked().await.head.contains("AAAA"));
 }
 
@@ -151,13 +161,14 @@ async fn each_region_leads_to_its_relay_and_nowhere_else() {
     for (path, relay) in
         [("/gateway/derp/900", &one), ("/gateway/derp/901", &two), ("/derp?region=901", &two)]
     {
-        let socket = websocket(&format!("ws://{}{path}", gateway.http), "derp", Some(PAGE)).await.unwrap();
-        let mut page = Client::handshake(bytes(socket).stream, BytesMut::new(), &relay.key()).await.unwrap();
-        let mut native = Client::native(relay).await;
-        native.send(&page.public(), b"hello").await;
-        assert_eq!(page.next().await, Got::Packet(native.public(), b"hello".to_vec()));
-        page.send(&native.public(), &[9; 60_000]).await;
-        assert_eq!(native.next().await, Got::Packet(page.public(), vec![9; 60_000]));
+        let socket =
+            open_websocket(&format!("ws://{}{path}", gateway.http), "derp", Some(PAGE)).await.unwrap();
+        let mut page = admit(carry(socket).stream, BytesMut::new(), &relay.key()).await.unwrap();
+        let mut native = native(relay).await;
+        native.send(&page.public(), b"hello").await.unwrap();
+        assert_eq!(page.next().await.unwrap(), Received::Packet(native.public(), b"hello".to_vec()));
+        page.send(&native.public(), &[9; 60_000]).await.unwrap();
+        assert_eq!(native.next().await.unwrap(), Received::Packet(page.public(), vec![9; 60_000]));
     }
     for (path, expected) in [
         ("/gateway/derp/902", 404),
@@ -167,20 +178,21 @@ async fn each_region_leads_to_its_relay_and_nowhere_else() {
         ("/gateway/derp/http:%2f%2f127.0.0.1", 400),
     ] {
         let url = format!("ws://{}{path}", gateway.http);
-        assert_eq!(refusal(websocket(&url, "derp", Some(PAGE)).await), expected, "{path}");
+        assert_eq!(refusal(open_websocket(&url, "derp", Some(PAGE)).await), expected, "{path}");
     }
     let url = format!("ws://{}/gateway/derp/900", gateway.http);
-    assert_eq!(refusal(websocket(&url, "derp", Some("https://evil.example")).await), 403);
-    let url = format!("ws://{}/ts2021?X-Tailscale-Handshake=AAAA", gateway.http);
-    assert_eq!(refusal(websocket(&url, CONTROL, Some(PAGE)).await), 404, "it leads to no control server");
+    assert_eq!(refusal(open_websocket(&url, "derp", Some("https://evil.example")).await), 403);
+    // It leads to no control server.
+    let url = control_url(&gateway, "AAAA");
+    assert_eq!(refusal(open_websocket(&url, UPGRADE, Some(PAGE)).await), 404);
 }
 
 #[tokio::test]
 async fn a_gateway_that_goes_down_lets_its_connections_go_at_once() {
     let relay = Running::relay();
     let gateway = gateway(None, &[(RelayRegion::Any, format!("http://{}", relay.http))]);
-    let socket = websocket(&format!("ws://{}/derp", gateway.http), "derp", Some(PAGE)).await.unwrap();
-    let mut page = bytes(socket);
+    let socket = open_websocket(&format!("ws://{}/derp", gateway.http), "derp", Some(PAGE)).await.unwrap();
+    let mut page = carry(socket);
     let mut first = [0; 5];
     page.stream.read_exact(&mut first).await.unwrap();
     gateway.stop().await;

@@ -10,6 +10,8 @@ use bytes::BytesMut;
 use dayfly_http::tls::AnyServer;
 use dayfly_relay::Relay;
 use dayfly_relay::config::{Config, DerpConfig, GatewayConfig, RelayRegion, TlsFiles};
+use dayfly_testkit::derp::Received;
+use dayfly_testkit::websocket::carry;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
@@ -20,7 +22,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, SupportedProtocolVersion, version};
 
-use super::client::{Client, Got, bytes, websocket};
+use super::client::{admit, open_websocket};
 use super::running::{Running, get, status};
 
 async fn connect(to: SocketAddr, version: &'static SupportedProtocolVersion) -> TlsStream<TcpStream> {
@@ -87,10 +89,10 @@ async fn clients_start_fast_over_tls() {
     let request =
         "GET /derp HTTP/1.1\r\nHost: r\r\nConnection: Upgrade\r\nUpgrade: DERP\r\nDerp-Fast-Start: 1\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut client = Client::handshake(stream, BytesMut::new(), &relay.key()).await.unwrap();
+    let mut client = admit(stream, BytesMut::new(), &relay.key()).await.unwrap();
     let own = client.public();
-    client.send(&own, &[5; 60_000]).await;
-    assert_eq!(client.next().await, Got::Packet(own, vec![5; 60_000]));
+    client.send(&own, &[5; 60_000]).await.unwrap();
+    assert_eq!(client.next().await.unwrap(), Received::Packet(own, vec![5; 60_000]));
 }
 
 #[tokio::test]
@@ -130,8 +132,8 @@ async fn a_gateway_trusts_the_certificates_that_it_was_given_and_no_others() {
         })
     };
     let trusting = gateway(vec![pem]);
-    let socket = websocket(&format!("ws://{}/derp", trusting.http), "derp", None).await.unwrap();
-    assert!(Client::handshake(bytes(socket).stream, BytesMut::new(), &relay.key()).await.is_some());
+    let socket = open_websocket(&format!("ws://{}/derp", trusting.http), "derp", None).await.unwrap();
+    assert!(admit(carry(socket).stream, BytesMut::new(), &relay.key()).await.is_ok());
 
     let other = tempfile::tempdir().unwrap();
     let (files, _) = write_certificate(other.path());

@@ -3,30 +3,14 @@
 use std::net::Ipv4Addr;
 
 use bytes::BytesMut;
-use dayfly_wire::derp::{ClientInfo, Decoded, Frame, FrameType, MAX_PACKET_LEN, PeerGoneReason, Receiver};
+use dayfly_testkit::derp::{DerpClient, DerpClientError, Received};
+use dayfly_wire::derp::{ClientInfo, FrameType, MAX_PACKET_LEN, PeerGoneReason};
 use dayfly_wire::disco;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::time::{Instant, timeout};
 
 use super::metrics::End;
 use super::*;
-
-/// A frame that can be kept.
-#[derive(Debug, Eq, PartialEq)]
-enum Got {
-    Packet(NodePublic, Vec<u8>),
-    Gone(NodePublic, PeerGoneReason),
-    KeepAlive,
-    Pong([u8; 8]),
-    Restarting,
-    End,
-}
-
-struct TestClient {
-    key: NodePrivate,
-    stream: DuplexStream,
-    buffer: BytesMut,
-}
 
 fn server_with(rate: Option<ClientRate>) -> Arc<Server> {
     let metrics = Metrics::new(&dayfly_http::Registry::new("dayfly"));
@@ -46,96 +30,22 @@ fn open(server: &Arc<Server>, capacity: usize) -> DuplexStream {
     near
 }
 
-impl TestClient {
-    async fn connect(server: &Arc<Server>) -> Self {
-        Self::connect_as(server, NodePrivate::generate(&mut SystemRng)).await
-    }
+async fn connect(server: &Arc<Server>) -> DerpClient<DuplexStream> {
+    connect_as(server, NodePrivate::generate(&mut SystemRng)).await
+}
 
-    async fn connect_as(server: &Arc<Server>, key: NodePrivate) -> Self {
-        Self::connect_over(server, key, 1 << 20).await
-    }
+async fn connect_as(server: &Arc<Server>, key: NodePrivate) -> DerpClient<DuplexStream> {
+    connect_over(server, key, 1 << 20).await
+}
 
-    async fn connect_over(server: &Arc<Server>, key: NodePrivate, capacity: usize) -> Self {
-        let mut client = Self { key, stream: open(server, capacity), buffer: BytesMut::new() };
-        let mut out = Vec::new();
-        derp::put_client_info(
-            &mut out,
-            &client.key,
-            server.public_key(),
-            &ClientInfo::default(),
-            &mut SystemRng,
-        )
-        .unwrap();
-        client.write(&out).await;
-        assert!(client.is_admitted().await);
-        client
-    }
+async fn connect_over(server: &Arc<Server>, key: NodePrivate, capacity: usize) -> DerpClient<DuplexStream> {
+    let stream = open(server, capacity);
+    DerpClient::fast_start(stream, BytesMut::new(), key, server.public_key(), None).await.unwrap()
+}
 
-    fn public(&self) -> NodePublic {
-        self.key.public()
-    }
-
-    async fn write(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).await.unwrap();
-    }
-
-    async fn is_admitted(&mut self) -> bool {
-        loop {
-            match derp::decode(&self.buffer, Receiver::Client).unwrap() {
-                Some(Decoded { frame, consumed }) => {
-                    let done = matches!(frame, Frame::ServerInfo { .. });
-                    let _: BytesMut = self.buffer.split_to(consumed);
-                    if done {
-                        return true;
-                    }
-                }
-                None => {
-                    if self.stream.read_buf(&mut self.buffer).await.unwrap_or_default() == 0 {
-                        return false;
-                    }
-                }
-            }
-        }
-    }
-
-    async fn send(&mut self, dst: &NodePublic, data: &[u8]) {
-        let mut out = Vec::new();
-        derp::put_send_packet(&mut out, dst, data).unwrap();
-        self.write(&out).await;
-    }
-
-    async fn next(&mut self) -> Got {
-        loop {
-            if let Some(Decoded { frame, consumed }) = derp::decode(&self.buffer, Receiver::Client).unwrap() {
-                let got = match frame {
-                    Frame::RecvPacket { src, data } => Got::Packet(src, data.to_vec()),
-                    Frame::PeerGone { peer, reason } => Got::Gone(peer, reason),
-                    Frame::KeepAlive => Got::KeepAlive,
-                    Frame::Pong(payload) => Got::Pong(payload),
-                    Frame::Restarting { .. } => Got::Restarting,
-                    other => panic!("{other:?}"),
-                };
-                let _: BytesMut = self.buffer.split_to(consumed);
-                return got;
-            }
-            if self.stream.read_buf(&mut self.buffer).await.unwrap_or_default() == 0 {
-                return Got::End;
-            }
-        }
-    }
-
-    /// Waits until the server has handled all that was written before.
-    async fn sync(&mut self) {
-        let mut out = Vec::new();
-        derp::put_ping(&mut out, *b"sync    ");
-        self.write(&out).await;
-        assert_eq!(self.next().await, Got::Pong(*b"sync    "));
-    }
-
-    async fn assert_silent(&mut self) {
-        let silent = timeout(Duration::from_secs(1), self.next()).await;
-        assert!(silent.is_err(), "{silent:?}");
-    }
+async fn assert_silent(client: &mut DerpClient<DuplexStream>) {
+    let silent = timeout(Duration::from_secs(1), client.next()).await;
+    assert!(silent.is_err(), "{silent:?}");
 }
 
 fn raw(kind: FrameType, len: u32, payload: &[u8]) -> Vec<u8> {
@@ -151,53 +61,53 @@ fn disco_packet() -> Vec<u8> {
 #[tokio::test(start_paused = true)]
 async fn packets_reach_their_peer_whatever_their_length() {
     let server = server();
-    let (mut a, mut b) = (TestClient::connect(&server).await, TestClient::connect(&server).await);
+    let (mut a, mut b) = (connect(&server).await, connect(&server).await);
     for len in [0, 1, 1280, MAX_PACKET_LEN] {
         let packet = vec![len as u8; len];
-        a.send(&b.public(), &packet).await;
-        assert_eq!(b.next().await, Got::Packet(a.public(), packet));
+        a.send(&b.public(), &packet).await.unwrap();
+        assert_eq!(b.next().await.unwrap(), Received::Packet(a.public(), packet));
     }
-    a.send(&a.public(), b"to myself").await;
-    assert_eq!(a.next().await, Got::Packet(a.public(), b"to myself".to_vec()));
+    a.send(&a.public(), b"to myself").await.unwrap();
+    assert_eq!(a.next().await.unwrap(), Received::Packet(a.public(), b"to myself".to_vec()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn frames_arrive_byte_by_byte_and_many_at_once() {
     let server = server();
-    let (mut a, mut b) = (TestClient::connect(&server).await, TestClient::connect(&server).await);
+    let (mut a, mut b) = (connect(&server).await, connect(&server).await);
     let mut out = Vec::new();
     for i in 0..40_u8 {
         derp::put_send_packet(&mut out, &b.public(), &vec![i; 100 * usize::from(i)]).unwrap();
         out.extend(raw(FrameType(0x7e), 3, b"new"));
     }
     for byte in &out {
-        a.write(std::slice::from_ref(byte)).await;
+        a.write(std::slice::from_ref(byte)).await.unwrap();
         if *byte == 39 {
             tokio::task::yield_now().await;
         }
     }
-    a.write(&out).await;
+    a.write(&out).await.unwrap();
     for i in (0..40_u8).chain(0..40) {
-        assert_eq!(b.next().await, Got::Packet(a.public(), vec![i; 100 * usize::from(i)]));
+        assert_eq!(b.next().await.unwrap(), Received::Packet(a.public(), vec![i; 100 * usize::from(i)]));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_byte_is_counted_once_however_frames_are_cut() {
     let server = server();
-    let (mut a, mut b) = (TestClient::connect(&server).await, TestClient::connect(&server).await);
+    let (mut a, mut b) = (connect(&server).await, connect(&server).await);
     let mut out = Vec::new();
     // One that is kept in front of what is read next, and one that is read to its end where it lies.
     for len in [100, 10_000] {
         derp::put_send_packet(&mut out, &b.public(), &vec![0; len]).unwrap();
     }
     for piece in out.chunks(30) {
-        a.write(piece).await;
+        a.write(piece).await.unwrap();
         // Time passes only when the server has read this and waits for more.
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     for len in [100, 10_000] {
-        assert_eq!(b.next().await, Got::Packet(a.public(), vec![0; len]));
+        assert_eq!(b.next().await.unwrap(), Received::Packet(a.public(), vec![0; len]));
     }
     assert_eq!(server.metrics.bytes_received.get(), out.len() as u64);
 }
@@ -206,102 +116,102 @@ async fn each_byte_is_counted_once_however_frames_are_cut() {
 async fn what_comes_with_the_handshake_is_handled() {
     let server = server();
     let key = NodePrivate::generate(&mut SystemRng);
-    let mut client = TestClient { key, stream: open(&server, 1 << 20), buffer: BytesMut::new() };
+    let mut client = DerpClient::new(open(&server, 1 << 20), BytesMut::new(), key.clone());
     let mut out = Vec::new();
-    derp::put_client_info(&mut out, &client.key, server.public_key(), &ClientInfo::default(), &mut SystemRng)
+    derp::put_client_info(&mut out, &key, server.public_key(), &ClientInfo::default(), &mut SystemRng)
         .unwrap();
     derp::put_send_packet(&mut out, &client.public(), b"early").unwrap();
     out.extend_from_slice(&raw(FrameType::SEND_PACKET, 37, client.public().as_bytes()));
-    client.write(&out).await;
-    assert!(client.is_admitted().await);
-    assert_eq!(client.next().await, Got::Packet(client.public(), b"early".to_vec()));
-    client.write(b"split").await;
-    assert_eq!(client.next().await, Got::Packet(client.public(), b"split".to_vec()));
+    client.write(&out).await.unwrap();
+    client.admitted().await.unwrap();
+    assert_eq!(client.next().await.unwrap(), Received::Packet(client.public(), b"early".to_vec()));
+    client.write(b"split").await.unwrap();
+    assert_eq!(client.next().await.unwrap(), Received::Packet(client.public(), b"split".to_vec()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn whoever_got_packets_is_told_that_their_sender_left_each_time() {
     let server = server();
-    let mut b = TestClient::connect(&server).await;
+    let mut b = connect(&server).await;
     let key = NodePrivate::generate(&mut SystemRng);
     for _ in 0..2 {
-        let mut a = TestClient::connect_as(&server, key.clone()).await;
-        a.send(&b.public(), b"hello").await;
-        assert_eq!(b.next().await, Got::Packet(key.public(), b"hello".to_vec()));
+        let mut a = connect_as(&server, key.clone()).await;
+        a.send(&b.public(), b"hello").await.unwrap();
+        assert_eq!(b.next().await.unwrap(), Received::Packet(key.public(), b"hello".to_vec()));
         drop(a);
-        assert_eq!(b.next().await, Got::Gone(key.public(), PeerGoneReason::DISCONNECTED));
+        assert_eq!(b.next().await.unwrap(), Received::PeerGone(key.public(), PeerGoneReason::DISCONNECTED));
     }
-    let silent = TestClient::connect_as(&server, key.clone()).await;
+    let silent = connect_as(&server, key.clone()).await;
     drop(silent);
-    b.assert_silent().await;
+    assert_silent(&mut b).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_key_has_left_when_its_last_connection_has() {
     let server = server();
-    let mut b = TestClient::connect(&server).await;
+    let mut b = connect(&server).await;
     let key = NodePrivate::generate(&mut SystemRng);
-    let mut first = TestClient::connect_as(&server, key.clone()).await;
-    first.send(&b.public(), b"1").await;
-    assert!(matches!(b.next().await, Got::Packet(..)));
-    let second = TestClient::connect_as(&server, key.clone()).await;
+    let mut first = connect_as(&server, key.clone()).await;
+    first.send(&b.public(), b"1").await.unwrap();
+    assert!(matches!(b.next().await.unwrap(), Received::Packet(..)));
+    let second = connect_as(&server, key.clone()).await;
     drop(first);
-    b.assert_silent().await;
+    assert_silent(&mut b).await;
     drop(second);
-    assert_eq!(b.next().await, Got::Gone(key.public(), PeerGoneReason::DISCONNECTED));
+    assert_eq!(b.next().await.unwrap(), Received::PeerGone(key.public(), PeerGoneReason::DISCONNECTED));
 }
 
 #[tokio::test(start_paused = true)]
 async fn duplicate_key_newest_wins_until_an_older_one_is_heard() {
     let server = server();
-    let mut sender = TestClient::connect(&server).await;
+    let mut sender = connect(&server).await;
     let key = NodePrivate::generate(&mut SystemRng);
-    let mut old = TestClient::connect_as(&server, key.clone()).await;
-    let mut new = TestClient::connect_as(&server, key.clone()).await;
-    sender.send(&key.public(), b"1").await;
-    assert_eq!(new.next().await, Got::Packet(sender.public(), b"1".to_vec()));
+    let mut old = connect_as(&server, key.clone()).await;
+    let mut new = connect_as(&server, key.clone()).await;
+    sender.send(&key.public(), b"1").await.unwrap();
+    assert_eq!(new.next().await.unwrap(), Received::Packet(sender.public(), b"1".to_vec()));
     // Even a stray Pong counts.
     let mut pong = Vec::new();
     derp::put_pong(&mut pong, [0; 8]);
-    old.write(&pong).await;
-    old.sync().await;
-    sender.send(&key.public(), b"2").await;
-    assert_eq!(old.next().await, Got::Packet(sender.public(), b"2".to_vec()));
+    old.write(&pong).await.unwrap();
+    old.sync().await.unwrap();
+    sender.send(&key.public(), b"2").await.unwrap();
+    assert_eq!(old.next().await.unwrap(), Received::Packet(sender.public(), b"2".to_vec()));
     drop(old);
-    sender.sync().await;
+    sender.sync().await.unwrap();
     tokio::time::sleep(Duration::from_millis(1)).await;
-    sender.send(&key.public(), b"3").await;
-    assert_eq!(new.next().await, Got::Packet(sender.public(), b"3".to_vec()));
+    sender.send(&key.public(), b"3").await.unwrap();
+    assert_eq!(new.next().await.unwrap(), Received::Packet(sender.public(), b"3".to_vec()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn only_disco_learns_that_a_peer_is_not_here_and_not_too_often() {
     let server = server();
-    let mut client = TestClient::connect(&server).await;
+    let mut client = connect(&server).await;
     let nobody = NodePublic::from_bytes([9; 32]);
-    client.send(&nobody, b"not disco").await;
-    client.sync().await;
+    client.send(&nobody, b"not disco").await.unwrap();
+    client.sync().await.unwrap();
     for _ in 0..10 {
-        client.send(&nobody, &disco_packet()).await;
+        client.send(&nobody, &disco_packet()).await.unwrap();
     }
     for _ in 0..3 {
-        assert_eq!(client.next().await, Got::Gone(nobody, PeerGoneReason::NOT_HERE));
+        assert_eq!(client.next().await.unwrap(), Received::PeerGone(nobody, PeerGoneReason::NOT_HERE));
     }
-    client.assert_silent().await;
-    client.send(&nobody, &disco_packet()).await;
-    assert_eq!(client.next().await, Got::Gone(nobody, PeerGoneReason::NOT_HERE));
+    assert_silent(&mut client).await;
+    client.send(&nobody, &disco_packet()).await.unwrap();
+    assert_eq!(client.next().await.unwrap(), Received::PeerGone(nobody, PeerGoneReason::NOT_HERE));
 }
 
 #[tokio::test(start_paused = true)]
 async fn packets_to_nobody_leave_nothing_behind() {
     let server = server();
-    let mut client = TestClient::connect(&server).await;
+    let mut client = connect(&server).await;
     for i in 0..10_000_u32 {
         let mut key = [0; 32];
         key[..4].copy_from_slice(&i.to_be_bytes());
-        client.send(&NodePublic::from_bytes(key), b"x").await;
+        client.send(&NodePublic::from_bytes(key), b"x").await.unwrap();
     }
-    client.sync().await;
+    client.sync().await.unwrap();
     let mut connections = 0;
     server.registry.for_each(|_| connections += 1);
     assert_eq!(connections, 1);
@@ -310,10 +220,10 @@ async fn packets_to_nobody_leave_nothing_behind() {
 #[tokio::test(start_paused = true)]
 async fn a_keep_alive_comes_each_minute() {
     let server = server();
-    let mut client = TestClient::connect(&server).await;
+    let mut client = connect(&server).await;
     for _ in 0..3 {
         let before = Instant::now();
-        assert_eq!(client.next().await, Got::KeepAlive);
+        assert_eq!(client.next().await.unwrap(), Received::KeepAlive);
         assert!((60..=65).contains(&before.elapsed().as_secs()), "{:?}", before.elapsed());
     }
 }
@@ -321,15 +231,15 @@ async fn a_keep_alive_comes_each_minute() {
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_stalls_is_cut_off_and_holds_nobody_up() {
     let server = server();
-    let (mut sender, mut other) = (TestClient::connect(&server).await, TestClient::connect(&server).await);
+    let (mut sender, mut other) = (connect(&server).await, connect(&server).await);
     let key = NodePrivate::generate(&mut SystemRng);
-    let stalled = TestClient::connect_over(&server, key, 4096).await;
+    let stalled = connect_over(&server, key, 4096).await;
     let start = Instant::now();
     for _ in 0..2_000 {
-        sender.send(&stalled.public(), &[0; 1280]).await;
+        sender.send(&stalled.public(), &[0; 1280]).await.unwrap();
     }
-    sender.send(&other.public(), b"on time").await;
-    assert_eq!(other.next().await, Got::Packet(sender.public(), b"on time".to_vec()));
+    sender.send(&other.public(), b"on time").await.unwrap();
+    assert_eq!(other.next().await.unwrap(), Received::Packet(sender.public(), b"on time".to_vec()));
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(server.registry.find(&stalled.public()).is_none());
@@ -340,17 +250,17 @@ async fn a_reader_that_stalls_is_cut_off_and_holds_nobody_up() {
 async fn a_client_over_its_rate_is_slowed_down_and_loses_nothing() {
     let rate = ClientRate { bytes_per_second: 100_000, burst: 70_000 };
     let server = server_with(Some(rate));
-    let (mut a, mut b) = (TestClient::connect(&server).await, TestClient::connect(&server).await);
+    let (mut a, mut b) = (connect(&server).await, connect(&server).await);
     let start = Instant::now();
     let b_key = b.public();
     let sending = async {
         for i in 0..500_u32 {
-            a.send(&b_key, &[&i.to_be_bytes()[..], &[0; 996]].concat()).await;
+            a.send(&b_key, &[&i.to_be_bytes()[..], &[0; 996]].concat()).await.unwrap();
         }
     };
     let receiving = async {
         for i in 0..500_u32 {
-            let Got::Packet(_, data) = b.next().await else { panic!("not a packet") };
+            let Received::Packet(_, data) = b.next().await.unwrap() else { panic!("not a packet") };
             assert_eq!(data[..4], i.to_be_bytes());
         }
     };
@@ -361,13 +271,13 @@ async fn a_client_over_its_rate_is_slowed_down_and_loses_nothing() {
 }
 
 /// Frames that a fresh client gets after sending `bytes`, besides those of the handshake.
-async fn after(server: &Arc<Server>, bytes: &[u8]) -> Got {
-    let mut client = TestClient::connect(server).await;
-    client.write(bytes).await;
+async fn after(server: &Arc<Server>, bytes: &[u8]) -> Received {
+    let mut client = connect(server).await;
+    client.write(bytes).await.unwrap();
     let mut ping = Vec::new();
     derp::put_ping(&mut ping, [1; 8]);
-    let _: std::io::Result<()> = client.stream.write_all(&ping).await;
-    client.next().await
+    let _: std::io::Result<()> = client.stream().write_all(&ping).await;
+    client.next().await.unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -386,7 +296,7 @@ async fn malformed_frames_end_the_connection() {
         ("mesh: forward", raw(FrameType::FORWARD_PACKET, 64, &[0; 64])),
         ("4 GiB of nothing known", raw(FrameType(0x77), u32::MAX, b"")),
     ] {
-        assert_eq!(after(&server, &bytes).await, Got::End, "{what}");
+        assert_eq!(after(&server, &bytes).await, Received::Closed, "{what}");
     }
 }
 
@@ -402,9 +312,9 @@ async fn frames_that_mean_nothing_here_are_skipped() {
         ("a preference", raw(FrameType::NOTE_PREFERRED, 1, &[1])),
         ("a ping with more in it", raw(FrameType::NOTE_PREFERRED, 1, &[0])),
     ] {
-        assert_eq!(after(&server, &bytes).await, Got::Pong([1; 8]), "{what}");
+        assert_eq!(after(&server, &bytes).await, Received::Pong([1; 8]), "{what}");
     }
-    assert_eq!(after(&server, &raw(FrameType::PING, 9, &[1; 9])).await, Got::Pong([1; 8]));
+    assert_eq!(after(&server, &raw(FrameType::PING, 9, &[1; 9])).await, Received::Pong([1; 8]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -438,10 +348,10 @@ async fn handshakes_that_prove_nothing_are_rejected_at_once() {
         ("HTTP", b"GET / HTTP/1.1\r\n\r\n".to_vec()),
     ] {
         let start = Instant::now();
-        let mut client =
-            TestClient { key: key.clone(), stream: open(&server, 1 << 20), buffer: BytesMut::new() };
-        client.write(&bytes).await;
-        assert!(!client.is_admitted().await, "{what}");
+        let mut client = DerpClient::new(open(&server, 1 << 20), BytesMut::new(), key.clone());
+        client.write(&bytes).await.unwrap();
+        let admitted = client.admitted().await;
+        assert!(matches!(admitted, Err(DerpClientError::Rejected)), "{what}: {admitted:?}");
         assert!(start.elapsed() < Duration::from_secs(1), "{what}");
     }
     let mut connections = 0;
@@ -469,13 +379,13 @@ async fn a_handshake_that_drips_is_cut_off_after_ten_seconds() {
 #[tokio::test(start_paused = true)]
 async fn clients_are_told_that_the_server_goes_down() {
     let server = server();
-    let (mut a, mut b) = (TestClient::connect(&server).await, TestClient::connect(&server).await);
+    let (mut a, mut b) = (connect(&server).await, connect(&server).await);
     server.restart(Restart { reconnect_within: Duration::from_secs(2), try_for: Duration::from_secs(30) });
     for client in [&mut a, &mut b] {
-        assert_eq!(client.next().await, Got::Restarting);
-        assert_eq!(client.next().await, Got::End);
+        assert_eq!(client.next().await.unwrap(), Received::Restarting);
+        assert_eq!(client.next().await.unwrap(), Received::Closed);
     }
-    let mut late = TestClient::connect(&server).await;
-    assert_eq!(late.next().await, Got::Restarting);
-    assert_eq!(late.next().await, Got::End);
+    let mut late = connect(&server).await;
+    assert_eq!(late.next().await.unwrap(), Received::Restarting);
+    assert_eq!(late.next().await.unwrap(), Received::Closed);
 }
