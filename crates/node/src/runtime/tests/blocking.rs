@@ -7,7 +7,7 @@ use std::sync::mpsc as std_mpsc;
 use std::task::{Context, Poll};
 use std::thread;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
 use super::*;
 
@@ -67,7 +67,7 @@ async fn a_write_that_blocks_its_thread_holds_up_no_other_user_of_the_node() {
     const LIMIT: Duration = Duration::from_secs(20);
     let relays = Relays::default();
     let (gate, is_entered, release) = Gate::new();
-    relays.0.lock().unwrap().entry(1).or_default().gate = Some(Arc::clone(&gate));
+    relays.gates.lock().unwrap().insert(1, Arc::clone(&gate));
     let [near, far] = pair(&relays, [1, 1]).await;
     let mut listener = far.node.listen(PORT).unwrap();
     let mut client = near.node.connect("node1", PORT, |_| {}).await.unwrap();

@@ -7,21 +7,22 @@ mod listening;
 mod relays;
 mod writing;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dayfly_platform::random::SystemRng;
 use dayfly_platform::{BoxByteStream, BoxFuture};
 use dayfly_sorted::SortedMap;
+use dayfly_testkit::derp as testkit;
 use dayfly_wire::control::{
     DerpMap, DerpNode, DerpRegion, FilterRule, Hostinfo, IpPrefix, MapResponse, NetPortRange,
     Node as MapNode, PortRange, RegisterResponse,
 };
-use dayfly_wire::derp::{self, Decoded, Frame, PeerGoneReason, Receiver, ServerInfo};
-use dayfly_wire::key::{DiscoPublic, NodePrivate, NodePublic};
+use dayfly_wire::key::{DiscoPublic, NodePublic};
 use dayfly_wire::ts2021::INITIATION_LEN;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -31,88 +32,18 @@ use crate::{DerpAddress, DialError, NodeKeys};
 
 const PORT: u16 = 22;
 
-/// The relays of the test, by region.
+/// The relays of a test, by region, and what stands before the writes to some of them.
 #[derive(Clone, Default)]
-struct Relays(Arc<Mutex<HashMap<u32, Region>>>);
-
-#[derive(Default)]
-struct Region {
-    clients: HashMap<NodePublic, mpsc::UnboundedSender<Vec<u8>>>,
-    down: bool,
-    /// It takes in nothing more, and hangs up on nobody.
-    stuck: bool,
-    dials: usize,
-    /// Stands before what is written to it.
-    gate: Option<Arc<blocking::Gate>>,
+struct Relays {
+    relays: testkit::Relays,
+    gates: Arc<Mutex<HashMap<u32, Arc<blocking::Gate>>>>,
 }
 
-impl Relays {
-    fn set_down(&self, region: u32, down: bool) {
-        let mut relays = self.0.lock().unwrap();
-        let region = relays.entry(region).or_default();
-        region.down = down;
-        if down {
-            region.clients.clear();
-        }
-    }
+impl Deref for Relays {
+    type Target = testkit::Relays;
 
-    fn dials(&self, region: u32) -> usize {
-        self.0.lock().unwrap().get(&region).map_or(0, |region| region.dials)
-    }
-
-    async fn serve(self, region: u32, mut stream: DuplexStream) -> Option<()> {
-        let server = NodePrivate::generate(&mut SystemRng);
-        let mut out = Vec::new();
-        derp::put_server_key(&mut out, &server.public());
-        stream.write_all(&out).await.ok()?;
-        let (outbox, mut inbox) = mpsc::unbounded_channel::<Vec<u8>>();
-        let (mut bytes, mut me) = (Vec::new(), None);
-        let mut chunk = vec![0; 4096];
-        // Kept until the handshake is complete; then the region holds the only one, so that it can hang up.
-        let mut handshake = Some(outbox);
-        loop {
-            if self.0.lock().unwrap().get(&region).is_some_and(|region| region.stuck) {
-                std::future::pending::<()>().await;
-            }
-            tokio::select! {
-                read = stream.read(&mut chunk) => match read.ok()? {
-                    0 => return None,
-                    read => bytes.extend_from_slice(&chunk[..read]),
-                },
-                frame = inbox.recv() => stream.write_all(&frame?).await.ok()?,
-            }
-            let mut done = 0;
-            while let Some(Decoded { frame, consumed }) =
-                derp::decode(&bytes[done..], Receiver::Server).unwrap()
-            {
-                done += consumed;
-                let mut out = Vec::new();
-                match frame {
-                    Frame::ClientInfo { key, .. } => {
-                        me = Some(key);
-                        let info = ServerInfo::default();
-                        derp::put_server_info(&mut out, &server.shared(&key), &info, &mut SystemRng).unwrap();
-                        let outbox = handshake.take()?;
-                        self.0.lock().unwrap().entry(region).or_default().clients.insert(key, outbox);
-                    }
-                    Frame::Ping(payload) => derp::put_pong(&mut out, payload),
-                    Frame::SendPacket { dst, data } => {
-                        let relays = self.0.lock().unwrap();
-                        match relays.get(&region).and_then(|region| region.clients.get(&dst)) {
-                            Some(peer) => {
-                                let mut packet = Vec::new();
-                                derp::put_recv_packet(&mut packet, &me?, data).unwrap();
-                                let _ = peer.send(packet);
-                            }
-                            None => derp::put_peer_gone(&mut out, &dst, PeerGoneReason::NOT_HERE),
-                        }
-                    }
-                    _ => {}
-                }
-                stream.write_all(&out).await.ok()?;
-            }
-            bytes.drain(..done);
-        }
+    fn deref(&self) -> &testkit::Relays {
+        &self.relays
     }
 }
 
@@ -138,18 +69,11 @@ impl Dialer for TestDialer {
         let (relays, region) = (self.relays.clone(), address.region);
         assert_eq!((address.host.as_str(), address.port), (format!("derp{region}.test").as_str(), 443));
         Box::pin(async move {
-            {
-                let mut regions = relays.0.lock().unwrap();
-                let entry = regions.entry(region).or_default();
-                entry.dials += 1;
-                if entry.down {
-                    let (url, reason) = (format!("wss://derp{region}.test/derp"), "refused".to_owned());
-                    return Err(DialError::Unreachable { url, reason });
-                }
-            }
-            let (stream, relay) = tokio::io::duplex(16 << 10);
-            let gate = relays.0.lock().unwrap().get(&region).and_then(|region| region.gate.clone());
-            drop(tokio::spawn(relays.serve(region, relay)));
+            let stream = relays.connect(region).map_err(|error| {
+                let url = format!("wss://derp{region}.test/derp");
+                DialError::Unreachable { url, reason: error.to_string() }
+            })?;
+            let gate = relays.gates.lock().unwrap().get(&region).cloned();
             Ok(match gate {
                 Some(gate) => Box::new(blocking::Gated { stream, gate }) as BoxByteStream,
                 None => Box::new(stream),
@@ -543,9 +467,5 @@ async fn dropping_the_node_closes_its_relays() {
     drop(near);
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(relays.dials(1), before, "nothing is dialled any more");
-    let connected: HashSet<_> = {
-        let regions = relays.0.lock().unwrap();
-        regions[&1].clients.iter().filter(|(_, outbox)| !outbox.is_closed()).map(|(key, _)| *key).collect()
-    };
-    assert!(!connected.contains(&key));
+    assert!(!relays.has_client(1, &key));
 }

@@ -50,7 +50,7 @@ async fn a_relay_that_takes_nothing_holds_up_nobody_else() {
     sent.unwrap();
     received.unwrap();
 
-    relays.0.lock().unwrap().entry(2).or_default().stuck = true;
+    relays.set_stuck(2);
     let written = timeout(Duration::from_millis(500), to_far.write_all(&data)).await;
     assert!(written.is_err(), "the relay takes it");
     let is_busy = || near.node.inner.core.with(|tunnel, now| tunnel.relays().is_busy(now));

@@ -4,8 +4,9 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use dayfly_wire::key::DiscoPrivate;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use dayfly_wire::derp::{self, Decoded, Frame, Receiver};
+use dayfly_wire::key::{DiscoPrivate, NodePrivate};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
 use super::*;
 use crate::runtime::node_core::NodeCore;
