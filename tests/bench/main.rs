@@ -83,7 +83,7 @@ fn live(lab: &Lab, options: &Options) -> Result<Vec<Row>> {
 
     // Each visit looks at the page through them, the other client's page has its own.
     let config = lab.peer_dir("page")?.join("config.json");
-    fs::write(&config, r#"{ "testHooks": true }"#)?;
+    fs::write(&config, r#"{ "testHooks": true, "joinByLink": true }"#)?;
     let mut gateways = Vec::new();
     for client in &options.clients {
         gateways.push(Gateway::start(

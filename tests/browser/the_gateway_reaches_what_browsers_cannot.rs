@@ -33,7 +33,9 @@ fn start_gateway(lab: &Lab, headscale: &Headscale, relay: &Relay) -> Result<Gate
     let port = free_port()?;
     let config = lab.peer_dir("page")?.join("config.json");
     let relays = format!(r#"{{ "*": "ws://127.0.0.1:{port}" }}"#);
-    fs::write(&config, format!(r#"{{ "controlUrl": "/", "relays": {relays}, "testHooks": true }}"#))?;
+    let settings =
+        format!(r#"{{ "controlUrl": "/", "relays": {relays}, "testHooks": true, "joinByLink": true }}"#);
+    fs::write(&config, settings)?;
     let sources = format!("ws://127.0.0.1:{port},{}", headscale.url());
     let config = config.display().to_string();
     Gateway::start(

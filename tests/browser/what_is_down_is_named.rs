@@ -1,7 +1,7 @@
 //! A machine that is offline, a relay that is down and a control server that is down each end in an error that says
 //! which it is, in each engine.
 
-use std::thread;
+use std::{fs, thread};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use dayfly_tests::tailnet::MACHINE;
@@ -16,9 +16,12 @@ fn in_all_engines() -> Result<()> {
     scenario(|lab| {
         let mut relay = Relay::start(lab, RelayOptions::default())?;
         let mut headscale = Headscale::start(lab, &HeadscaleOptions::with_region(relay.region()))?;
+        let config = lab.peer_dir("page")?.join("config.json");
+        fs::write(&config, r#"{ "controlUrl": "/", "joinByLink": true }"#)?;
         let options = GatewayOptions {
             control: headscale.url().to_owned(),
             www: Some(tools::dist()),
+            arguments: vec!["--page-config".to_owned(), config.display().to_string()],
             ..GatewayOptions::default()
         };
         let gateway = Gateway::start(lab, &options)?;

@@ -3,7 +3,7 @@
 //! Prints the address of the page with a fresh key in its fragment, and cleans up on Ctrl-C. `cargo xtask demo` has
 //! built all of it before.
 
-use std::env;
+use std::{env, fs};
 
 use anyhow::{Context as _, Result, bail};
 use dayfly_tests::relay::RelayOptions;
@@ -27,6 +27,9 @@ fn main() -> Result<()> {
     let region = Relay::reserve(901)?;
     println!("starting Headscale");
     let headscale = Headscale::start(&lab, &HeadscaleOptions::with_region(region.clone()))?;
+    // Its link joins without a click: the key in it was made here, for this page.
+    let config = lab.peer_dir("page")?.join("config.json");
+    fs::write(&config, r#"{ "controlUrl": "/", "joinByLink": true }"#)?;
     println!("starting the relay with the page and the gateway");
     let mut relay = Relay::start(
         &lab,
@@ -34,7 +37,7 @@ fn main() -> Result<()> {
             region: Some(region),
             www: Some(tools::dist()),
             control: Some(headscale.url().to_owned()),
-            ..RelayOptions::default()
+            arguments: vec!["--page-config".to_owned(), config.display().to_string()],
         },
     )?;
     println!("starting tailscaled with Tailscale SSH");

@@ -117,7 +117,7 @@ impl Tailnet {
     }
 
     /// The page's address, with parameters in its fragment that are taken as they are. Its `config.json` names the
-    /// gateway as the control server, and asks for the test hooks.
+    /// gateway as the control server, asks for the test hooks, and lets links join without a click.
     #[must_use]
     pub fn page(&self, parameters: &[(&str, &str)]) -> String {
         let parameters: Vec<String> =
@@ -154,7 +154,7 @@ impl Tailnet {
 /// Returns how our relay runs in a tailnet: as a gateway to Headscale, and with the page where one has been built.
 fn relay_options(lab: &Lab, via: Via, headscale: &Headscale) -> Result<RelayOptions> {
     let config = lab.peer_dir("page")?.join("config.json");
-    fs::write(&config, r#"{ "controlUrl": "/", "testHooks": true }"#)?;
+    fs::write(&config, r#"{ "controlUrl": "/", "testHooks": true, "joinByLink": true }"#)?;
     let mut arguments = vec!["--page-config".to_owned(), config.display().to_string()];
     if via == Via::Derper {
         let (certificate, key) = lab.certificate()?;

@@ -37,7 +37,7 @@ export class App {
   private readonly screen: Screen;
   private readonly node: PageNode;
   private readonly runs: Runs;
-  private known: Known = { settings: {}, start: false, foreign: null };
+  private known: Known = { settings: {}, start: false, confirm: null, linkKey: false };
   private joinSteps = new StepList(JOIN_STEPS, "Joining");
   private joiningFailed = false;
   private machines: MachinesView | null = null;
@@ -89,10 +89,10 @@ export class App {
     this.known = known;
     const join = () => this.join(known.settings);
     if (known.start) join();
-    else if (known.foreign)
+    else if (known.confirm)
       this.screen.show(
         "join",
-        confirmView(known, join, () => this.editForeign()),
+        confirmView(known, join, () => this.editLink()),
       );
     else this.showForm();
   }
@@ -113,8 +113,8 @@ export class App {
   }
 
   /** The form shows no key of the server, so it goes on with this site's own. */
-  private editForeign(): void {
-    if (this.known.foreign === "key") delete this.known.settings.controlKey;
+  private editLink(): void {
+    if (this.known.confirm === "key") delete this.known.settings.controlKey;
     this.showForm();
   }
 
@@ -138,7 +138,7 @@ export class App {
     if (!controlUrl) return this.showForm();
     // The form keeps what was typed, but no key: it may be good for one use only, and screens are looked at.
     const { authKey: _, ...rest } = settings;
-    this.known = { settings: rest, start: false, foreign: null };
+    this.known = { settings: rest, start: false, confirm: null, linkKey: false };
     this.shells.forgetAhead();
     this.shells.clear();
     this.joiningFailed = false;

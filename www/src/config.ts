@@ -10,12 +10,18 @@ export interface Settings extends Partial<ConnectOptions> {
   user?: string;
 }
 
-/** What `config.json` can say: settings, and whether tests may look into the page. No link can say that. */
+/** What `config.json` can say: settings, and what this site allows. No link can say the latter. */
 export interface SiteConfig extends Settings {
+  /** Tests may look into the page. */
   testHooks?: true;
+  /** A link with a key joins this site's control server, and goes where it says, without a click. */
+  joinByLink?: true;
 }
 
 const TEXT_KEYS = ["controlUrl", "authKey", "hostname", "controlKey", "host", "user"] as const;
+
+/** What a link can choose for a person on the site's own control server: who they are, and where they go. */
+const CHOICES = ["authKey", "host", "user", "hostname"] as const;
 
 /** Names of the fragment's parameters; the first one is the documented one. */
 const FRAGMENT_NAMES: Record<string, (typeof TEXT_KEYS)[number]> = {
@@ -68,9 +74,11 @@ export function parseConfig(json: unknown): SiteConfig {
   if (!entries.every((entry): entry is [string, string] => typeof entry[1] === "string"))
     throw new Error("one of its relays is no text");
   if (entries.length > 0) settings.relays = Object.fromEntries(entries);
-  const testHooks = given.testHooks ?? false;
-  if (typeof testHooks !== "boolean") throw new Error("its testHooks is neither true nor false");
-  if (testHooks) settings.testHooks = true;
+  for (const key of ["testHooks", "joinByLink"] as const) {
+    const allowed = given[key] ?? false;
+    if (typeof allowed !== "boolean") throw new Error(`its ${key} is neither true nor false`);
+    if (allowed) settings[key] = true;
+  }
   return settings;
 }
 
@@ -100,20 +108,24 @@ export interface Known {
   /** Go on without being asked to. */
   start: boolean;
   /**
-   * The fragment names a control server that this site does not, or another key of the server whose key this site has
-   * pinned: show it, and wait for a click.
+   * What to show before a click: the fragment names a control server that this site does not (`server`), or another key
+   * of the server whose key this site has pinned (`key`), or it says who this page joins as or where it goes (`link`).
    */
-  foreign: "server" | "key" | null;
+  confirm: "server" | "key" | "link" | null;
+  /** The authentication key is the fragment's. */
+  linkKey: boolean;
 }
 
 /**
  * Put both together, and decide what may happen without a click.
  *
- * A link can carry a whole session. If it names a control server of its own, following it must not be enough to join
- * there: the page shows where it would go and waits. A control server that `config.json` names, or that serves this
- * page, is this site's own choice, and so is a key that is pinned.
+ * A link can carry a whole session. Following it must not be enough to join as somebody else, or to be led to a machine
+ * of somebody else's choice: one control server may hold many tailnets. The page shows what the link says, and waits,
+ * unless `config.json` has `joinByLink`. A control server that `config.json` names, or that serves this page, is this
+ * site's own choice, and so is a key that is pinned: another one of either waits in any case.
  */
-export function combine(config: Settings, fragment: Settings, origin: string): Known {
+export function combine(config: SiteConfig, fragment: Settings, origin: string): Known {
+  const { testHooks: _, joinByLink, ...site } = config;
   const configured = configuredUrl(config, origin);
   const asked = fragment.controlUrl ? normalizeControlUrl(resolve(fragment.controlUrl, origin)) : null;
   const controlUrl = asked ?? configured;
@@ -125,14 +137,16 @@ export function combine(config: Settings, fragment: Settings, origin: string): K
     (fragment.controlKey ?? config.controlKey) !== config.controlKey;
   const foreign = !ours && originOf(controlUrl) !== origin ? "server" : otherKey ? "key" : null;
   const settings: Settings = {
-    ...(ours && !foreign ? config : { hostname: config.hostname }),
+    ...(ours && !foreign ? site : { hostname: config.hostname }),
     ...fragment,
   } as Settings;
   for (const key of TEXT_KEYS) if (settings[key] === undefined) delete settings[key];
   if (controlUrl) settings.controlUrl = controlUrl;
   if (settings.relays) settings.relays = absolute(settings.relays, origin);
-  const start = !foreign && controlUrl !== null && settings.authKey !== undefined;
-  return { settings, start, foreign };
+  const complete = controlUrl !== null && settings.authKey !== undefined;
+  const led = !joinByLink && CHOICES.some((choice) => fragment[choice] !== undefined);
+  const confirm = foreign ?? (complete && led ? "link" : null);
+  return { settings, start: complete && !confirm, confirm, linkKey: fragment.authKey !== undefined };
 }
 
 /**
@@ -179,7 +193,15 @@ function originOf(url: string): string {
 export function takeFragment(): Settings {
   const fragment = location.hash;
   if (!fragment) return {};
-  history.replaceState(null, "", location.pathname + location.search);
+  const clean = new URL(location.href);
+  clean.hash = "";
+  try {
+    // The whole address: a path that begins with `//` would be taken for another host.
+    history.replaceState(null, "", clean.href);
+  } catch {
+    // Refused, as by a browser that limits how often: no history keeps the key this way either.
+    location.replace("#");
+  }
   return parseFragment(fragment);
 }
 

@@ -3,7 +3,7 @@
 import { notice } from "../ui/dialogs.ts";
 import { parsed } from "../ui/dom.ts";
 import { App } from "./app.ts";
-import { combine, type Settings, siteConfig, takeFragment } from "./config.ts";
+import { combine, type Settings, type SiteConfig, siteConfig, takeFragment } from "./config.ts";
 import { engine } from "./engine.ts";
 import { asPageError } from "./errors.ts";
 import { lazy, whenIdle } from "./lazy.ts";
@@ -70,7 +70,7 @@ addEventListener("hashchange", () => {
 });
 
 /** What this site says of connections. Where it wants the test hooks, nothing begins before they are there. */
-async function site(): Promise<Settings> {
+async function site(): Promise<SiteConfig> {
   const { testHooks, ...settings } = await siteConfig();
   if (testHooks) (await lazy<typeof import("./hooks/hooks.ts")>("hooks")).install(app);
   return settings;

@@ -40,7 +40,7 @@ const go = (fragment, query = "") => browser.open(`${page.url}?v=${++visit}${que
 const control = "control=https://control.example.com";
 
 try {
-  page.setConfig({ controlUrl: "https://control.example.com", testHooks: true });
+  page.setConfig({ controlUrl: "https://control.example.com", testHooks: true, joinByLink: true });
   await go("");
   await browser.state("join");
   await take("join");

@@ -55,7 +55,8 @@ export async function serve({ config = null, port = 0 } = {}) {
     .replaceAll(" data-no-minify", "");
   const state = { config };
   const server = createServer(async (request, response) => {
-    const name = new URL(request.url, "http://x").pathname.slice(1) || "index.html";
+    // The path may begin with more than one slash, and is no host then.
+    const name = request.url.replace(/\?.*/, "").replace(/^\/+/, "") || "index.html";
     try {
       let body;
       if (name === "config.json" && typeof state.config === "function") {

@@ -83,22 +83,36 @@ export function joinView(known: Settings, submit: (settings: Settings) => void):
   );
 }
 
-/** A link named a control server that this site does not, or another key of the site's own: say so, and wait. */
+/** Why a link waits for a click. */
+const CONFIRM_LEADS: Record<NonNullable<Known["confirm"]>, string> = {
+  server: "The link that you followed names a control server of its own. Go on if you know it.",
+  key: "The link that you followed says that the control server has another key than this site says. Go on only if you know that it has changed.",
+  link: "The link that you followed says who you join as, or where you go. Go on if you trust whoever gave it to you.",
+};
+
+/** The beginning of a key, by which its owner knows it and with which nobody else can do anything. */
+function keyHint(key: string): string {
+  return `${plain(key.slice(0, Math.min(12, Math.floor(key.length / 3))))}…`;
+}
+
+/** Shows what a link asks for, and waits for a click. */
 export function confirmView(known: Known, go: () => void, edit: () => void): HTMLElement {
-  const { controlUrl, controlKey, authKey, host, user } = known.settings;
+  const { controlUrl, controlKey, authKey, host, user, hostname } = known.settings;
+  const shell = host ? `a shell on ${plain(host, 253)} as ${plain(user ?? "root", 63)}` : "the list of machines";
+  const signIn = authKey
+    ? `with ${known.linkKey ? "the link's" : "this site's"} key ${keyHint(authKey)}`
+    : "in another tab";
   return card(
     {
       title: "Join this tailnet?",
-      lead:
-        known.foreign === "key"
-          ? "The link that you followed says that the control server has another key than this site says. Go on only if you know that it has changed."
-          : "The link that you followed names a control server of its own. Go on if you know it.",
+      lead: known.confirm ? CONFIRM_LEADS[known.confirm] : "",
     },
     facts(
       ["Control server", h("code", {}, controlUrl ?? "")],
       ["Its key", controlKey ? h("code", {}, plain(controlKey)) : undefined],
-      ["Sign in", authKey ? "with the key in the link" : "in another tab"],
-      ["Then open", host ? `a shell on ${host}${user ? ` as ${user}` : ""}` : "the list of machines"],
+      ["Sign in", signIn],
+      ["Then open", shell],
+      ["This page's name", hostname ? plain(hostname, 63) : undefined],
     ),
     actions({ label: "Join", id: "confirm", run: go, primary: true }, { label: "Change", id: "edit", run: edit }),
   );

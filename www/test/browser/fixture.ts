@@ -27,7 +27,7 @@ after(async () => {
   await page?.close();
 });
 beforeEach(() => {
-  page.setConfig({ controlUrl: CONTROL, testHooks: true });
+  page.setConfig({ controlUrl: CONTROL, testHooks: true, joinByLink: true });
   page.tamper(null);
 });
 

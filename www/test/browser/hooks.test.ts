@@ -10,7 +10,10 @@ const fetched = () =>
   );
 
 test("a page whose site does not ask for them has no hooks, and does not load them", async () => {
-  for (const config of [{ controlUrl: CONTROL }, { controlUrl: CONTROL, testHooks: false }]) {
+  for (const config of [
+    { controlUrl: CONTROL, joinByLink: true },
+    { controlUrl: CONTROL, joinByLink: true, testHooks: false },
+  ]) {
     page.setConfig(config);
     // No link can ask for them.
     await open(`control=${CONTROL}&authkey=k&host=web-1&testHooks=true&testhooks=true`, "&testHooks=true");

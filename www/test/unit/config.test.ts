@@ -43,11 +43,13 @@ test("a configuration's known keys are taken", () => {
   assert.deepEqual(parseConfig(json), { controlUrl: "/", hostname: "h", relays: { "*": "wss://g.example.com" } });
 });
 
-test("a configuration may ask for the test hooks, and a fragment may not", () => {
-  assert.deepEqual(parseConfig({ testHooks: true }), { testHooks: true });
-  assert.deepEqual(parseConfig({ testHooks: false }), {});
-  for (const testHooks of ["true", 1, {}]) assert.throws(() => parseConfig({ testHooks }));
-  assert.deepEqual(parseFragment("#testHooks=true&testhooks=true"), {});
+test("a configuration may ask for the test hooks and for links that join, and a fragment may not", () => {
+  for (const name of ["testHooks", "joinByLink"]) {
+    assert.deepEqual(parseConfig({ [name]: true }), { [name]: true });
+    assert.deepEqual(parseConfig({ [name]: false }), {});
+    for (const value of ["true", 1, {}]) assert.throws(() => parseConfig({ [name]: value }));
+    assert.deepEqual(parseFragment(`#${name}=true&${name.toLowerCase()}=true`), {});
+  }
 });
 
 test("only a file that is not there is no configuration", async () => {
@@ -100,26 +102,43 @@ test("control URLs are http or https and nothing else", () => {
     assert.equal(normalizeControlUrl(bad), null, bad);
 });
 
-test("a link to this site's own control server may start at once", () => {
-  const known = combine({ controlUrl: "https://c.example.com" }, { authKey: "k", host: "web-1" }, HERE);
+test("who one is and where one goes by a link waits for a click", () => {
+  const site = { controlUrl: "https://c.example.com", authKey: "ours" };
+  for (const link of [{ authKey: "k" }, { host: "web-1" }, { user: "root" }, { hostname: "web-1" }]) {
+    const known = combine(site, link, HERE);
+    assert.deepEqual([known.start, known.confirm], [false, "link"], JSON.stringify(link));
+    assert.equal(known.linkKey, "authKey" in link);
+  }
+  // Its own server, or the one that serves the page, makes no difference: one server may hold many tailnets.
+  assert.equal(combine({}, { controlUrl: HERE, authKey: "k" }, HERE).confirm, "link");
+  assert.equal(combine(site, {}, HERE).start, true);
+  assert.equal(combine(site, { controlUrl: "https://c.example.com" }, HERE).start, true);
+});
+
+test("a link to this site's own control server starts at once where the site says so", () => {
+  const site = { controlUrl: "https://c.example.com", joinByLink: true } as const;
+  const known = combine(site, { authKey: "k", host: "web-1" }, HERE);
   assert.equal(known.start, true);
-  assert.equal(known.foreign, null);
+  assert.equal(known.confirm, null);
   assert.deepEqual(known.settings, { controlUrl: "https://c.example.com", authKey: "k", host: "web-1" });
 });
 
 test("the server that this page comes from is this site's own", () => {
-  assert.equal(combine({}, { controlUrl: HERE, authKey: "k" }, HERE).start, true);
+  assert.equal(combine({ joinByLink: true }, { controlUrl: HERE, authKey: "k" }, HERE).start, true);
   assert.equal(combine({ controlUrl: "/" }, { authKey: "k" }, HERE).settings.controlUrl, HERE);
 });
 
 test("a link to another control server waits for a click", () => {
-  const known = combine(
-    { controlUrl: "https://c.example.com", authKey: "ours", controlKey: "mkey:1", relays: { "*": "wss://g" } },
-    { controlUrl: "https://evil.example.net", authKey: "k" },
-    HERE,
-  );
+  const site = {
+    controlUrl: "https://c.example.com",
+    authKey: "ours",
+    controlKey: "mkey:1",
+    relays: { "*": "wss://g" },
+  };
+  const link = { controlUrl: "https://evil.example.net", authKey: "k" };
+  const known = combine({ ...site, joinByLink: true }, link, HERE);
   assert.equal(known.start, false);
-  assert.equal(known.foreign, "server");
+  assert.equal(known.confirm, "server");
   assert.deepEqual(known.settings, { controlUrl: "https://evil.example.net", authKey: "k" });
 });
 
@@ -139,7 +158,8 @@ test("a link with another key than the pinned one waits for a click", () => {
     controlKey: "mkey:1",
     authKey: "ours",
     relays: { "*": "wss://g" },
-  };
+    joinByLink: true,
+  } as const;
   for (const link of [
     { controlKey: "mkey:2", authKey: "k" },
     { controlUrl: "https://c.example.com/", controlKey: "mkey:2", authKey: "k" },
@@ -148,14 +168,13 @@ test("a link with another key than the pinned one waits for a click", () => {
     assert.deepEqual(known, {
       settings: { controlUrl: "https://c.example.com", controlKey: "mkey:2", authKey: "k" },
       start: false,
-      foreign: "key",
+      confirm: "key",
+      linkKey: true,
     });
   }
   assert.equal(combine(site, { controlKey: "mkey:1", authKey: "k" }, HERE).start, true);
-  assert.equal(
-    combine({ controlUrl: "https://c.example.com" }, { controlKey: "mkey:2", authKey: "k" }, HERE).start,
-    true,
-  );
+  const unpinned = { controlUrl: "https://c.example.com", joinByLink: true } as const;
+  assert.equal(combine(unpinned, { controlKey: "mkey:2", authKey: "k" }, HERE).start, true);
 });
 
 test("what a site says of its control server is not said of the server that it comes from", () => {
@@ -164,7 +183,8 @@ test("what a site says of its control server is not said of the server that it c
     { controlUrl: HERE, authKey: "k" },
     HERE,
   );
-  assert.deepEqual(known, { settings: { controlUrl: HERE, authKey: "k" }, start: true, foreign: null });
+  const settings = { controlUrl: HERE, authKey: "k" };
+  assert.deepEqual(known, { settings, start: false, confirm: "link", linkKey: true });
 });
 
 test("a server that is typed gets this site's key and gateways if it is this site's, and keeps its own", () => {
