@@ -91,6 +91,7 @@ const SAMPLES: &[&str] = &[
     "derp_reject_total{reason=\"not_allowed\"}",
     "derp_reject_total{reason=\"verifier_failed\"}",
     "derp_disconnect_total{reason=\"left\"}",
+    "derp_disconnect_total{reason=\"duplicate\"}",
     "derp_disconnect_total{reason=\"io\"}",
     "derp_disconnect_total{reason=\"protocol\"}",
     "derp_disconnect_total{reason=\"write_timeout\"}",

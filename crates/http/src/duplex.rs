@@ -15,6 +15,15 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Bytes that are read and thrown away after a close, so that the other end reads why before it sees a reset.
 const CLOSE_DISCARD: usize = 256 << 10;
 
+/// Bytes of one read.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Read {
+    /// Bytes that were read from the socket, framing included; none at the end.
+    pub socket: usize,
+    /// Bytes of payload among them, which may be none.
+    pub payload: usize,
+}
+
 /// A bidirectional byte stream over an upgraded connection.
 ///
 /// A writer has to offer again what it offered before, as far as it was not taken: a WebSocket message that was begun
@@ -24,6 +33,8 @@ pub struct Duplex<S> {
     socket: S,
     /// Bytes that were read from the socket together with the request.
     early: Bytes,
+    /// Bytes that were written to the socket and not counted by [`take_written`](Duplex::take_written) yet.
+    written: u64,
     websocket: Option<Box<WebSocket>>,
 }
 
@@ -41,12 +52,12 @@ struct WebSocket {
 impl<S: AsyncRead + AsyncWrite + Unpin> Duplex<S> {
     /// The socket's bytes as they are, after those that came `early`.
     pub fn raw(socket: S, early: Bytes) -> Self {
-        Self { socket, early, websocket: None }
+        Self { socket, early, written: 0, websocket: None }
     }
 
     /// The payloads of a WebSocket whose handshake has been answered.
     pub fn websocket(socket: S, early: Bytes) -> Self {
-        Self { socket, early, websocket: Some(Box::default()) }
+        Self { socket, early, written: 0, websocket: Some(Box::default()) }
     }
 
     /// Closes with a code that says why, where the transport has one.
@@ -88,6 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Duplex<S> {
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            self.written += written as u64;
             websocket.encoder.advance(written);
         }
         Poll::Ready(Ok(()))
@@ -108,38 +120,53 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Duplex<S> {
         Poll::Ready(Ok(buffer.filled().len()))
     }
 
-    /// Reads some bytes; none when the other end is done.
+    /// Reads from the socket once, payload to the front of `target`. So its caller can charge a client for frames that
+    /// carry nothing.
     ///
     /// # Errors
     /// When the socket fails, or what came is no WebSocket frame that is allowed.
-    pub fn poll_read_slice(&mut self, cx: &mut Context<'_>, target: &mut [u8]) -> Poll<io::Result<usize>> {
-        loop {
-            if let Some(websocket) = &self.websocket {
-                if let Some(error) = websocket.failed {
-                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
-                }
-                if websocket.control.close.is_some() || websocket.closing {
-                    return Poll::Ready(Ok(0));
-                }
+    pub fn poll_read_once(&mut self, cx: &mut Context<'_>, target: &mut [u8]) -> Poll<io::Result<Read>> {
+        if let Some(websocket) = &self.websocket {
+            if let Some(error) = websocket.failed {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
             }
-            let read = ready!(self.poll_raw(cx, target))?;
-            let Some(websocket) = &mut self.websocket else {
-                return Poll::Ready(Ok(read));
-            };
-            if read == 0 {
-                return Poll::Ready(Ok(0));
-            }
-            match websocket.decoder.decode(&mut target[..read], &mut websocket.control) {
-                Err(error) => websocket.failed = Some(error),
-                Ok(0) => {
-                    // Only control frames: answered at once if the socket takes it, else with the next write.
-                    if let Poll::Ready(Err(error)) = self.poll_ahead(cx) {
-                        return Poll::Ready(Err(error));
-                    }
-                }
-                Ok(len) => return Poll::Ready(Ok(len)),
+            if websocket.control.close.is_some() || websocket.closing {
+                return Poll::Ready(Ok(Read::default()));
             }
         }
+        let socket = ready!(self.poll_raw(cx, target))?;
+        let Some(websocket) = &mut self.websocket else {
+            return Poll::Ready(Ok(Read { socket, payload: socket }));
+        };
+        let payload = match websocket.decoder.decode(&mut target[..socket], &mut websocket.control) {
+            Ok(payload) => payload,
+            Err(error) => {
+                websocket.failed = Some(error);
+                0
+            }
+        };
+        // Control frames alone: answered at once if the socket takes it, else with the next write.
+        if payload == 0
+            && let Poll::Ready(Err(error)) = self.poll_ahead(cx)
+        {
+            return Poll::Ready(Err(error));
+        }
+        Poll::Ready(Ok(Read { socket, payload }))
+    }
+
+    /// Reads some bytes of payload; none when the other end is done.
+    fn poll_read_payload(&mut self, cx: &mut Context<'_>, target: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            let read = ready!(self.poll_read_once(cx, target))?;
+            if read.payload > 0 || read.socket == 0 {
+                return Poll::Ready(Ok(read.payload));
+            }
+        }
+    }
+
+    /// Returns how many bytes were written to the socket since it was asked last, framing included.
+    pub const fn take_written(&mut self) -> u64 {
+        std::mem::replace(&mut self.written, 0)
     }
 }
 
@@ -164,7 +191,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Duplex<S> {
         if buf.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        let read = ready!(self.get_mut().poll_read_slice(cx, buf.initialize_unfilled()))?;
+        let read = ready!(self.get_mut().poll_read_payload(cx, buf.initialize_unfilled()))?;
         buf.advance(read);
         Poll::Ready(Ok(()))
     }
@@ -182,7 +209,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Duplex<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let Some(websocket) = &mut this.websocket else {
-            return Pin::new(&mut this.socket).poll_write_vectored(cx, bufs);
+            let written = ready!(Pin::new(&mut this.socket).poll_write_vectored(cx, bufs))?;
+            this.written += written as u64;
+            return Poll::Ready(Ok(written));
         };
         websocket.answer();
         if websocket.closing {
@@ -206,6 +235,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Duplex<S> {
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            this.written += written as u64;
             let payload = websocket.encoder.advance(written);
             if payload > 0 {
                 return Poll::Ready(Ok(payload));

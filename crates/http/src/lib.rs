@@ -30,7 +30,7 @@ pub use http::{HeaderValue, Method, Response, StatusCode, header};
 pub use self::answer::{Answer, text};
 pub use self::body::Body;
 pub use self::closing::Closing;
-pub use self::duplex::Duplex;
+pub use self::duplex::{Duplex, Read};
 pub use self::metrics::Registry;
 pub use self::routes::{RouteConflict, Router, Routes};
 pub use self::server::{Server, ServerConfig};

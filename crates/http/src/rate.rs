@@ -1,5 +1,6 @@
-//! A token bucket.
+//! A token bucket, and the bound on log lines that is made of it.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -49,6 +50,34 @@ impl TokenBucket {
     }
 }
 
+/// Log lines that strangers can cause: so many in a second.
+const LOG_PER_SECOND: f64 = 1.0;
+/// Log lines that strangers can cause at once, after a pause.
+const LOG_BURST: f64 = 10.0;
+
+/// A bound on lines of the log that strangers can cause: ten at once, and one a second.
+#[derive(Debug)]
+pub struct LogLimit(Mutex<(TokenBucket, u64)>);
+
+impl Default for LogLimit {
+    fn default() -> Self {
+        Self(Mutex::new((TokenBucket::new(LOG_PER_SECOND, LOG_BURST, Instant::now()), 0)))
+    }
+}
+
+impl LogLimit {
+    /// Returns how many events went unlogged since the last line, if this one may be logged.
+    pub fn pass(&self) -> Option<u64> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (bucket, unlogged) = &mut *state;
+        if bucket.try_take(Instant::now()) {
+            return Some(std::mem::take(unlogged));
+        }
+        *unlogged += 1;
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,5 +104,13 @@ mod tests {
         assert_eq!((0..5).filter(|_| bucket.try_take(start)).count(), 3);
         assert!(!bucket.try_take(start + Duration::from_millis(900)));
         assert!(bucket.try_take(start + Duration::from_millis(2000)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_that_are_not_logged_are_counted_in_the_next_line() {
+        let limit = LogLimit::default();
+        assert_eq!((0..100).filter(|_| limit.pass().is_some()).count(), 10);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!((limit.pass(), limit.pass()), (Some(90), None));
     }
 }

@@ -1,5 +1,7 @@
 //! Settings of the relay.
 
+use std::time::Duration;
+
 use dayfly_http::client::ServerUrl;
 use dayfly_platform::random::SystemRng;
 use dayfly_wire::key::NodePrivate;
@@ -7,7 +9,7 @@ use dayfly_wire::key::NodePrivate;
 /// Bounds on what is read from one client.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ClientRate {
-    /// Bytes that are read from one client in a second, frames included.
+    /// Bytes that are read from one client's socket in a second, all framing included.
     pub bytes_per_second: u64,
     /// Bytes that may come at once after a pause. At least one of the longest frames.
     pub burst: u64,
@@ -24,6 +26,8 @@ pub struct DerpConfig {
     pub verify_fail_open: bool,
     /// Bounds on what is read from one client; none without it.
     pub client_rate: Option<ClientRate>,
+    /// Interval of keep-alives to clients, to which up to a twelfth is added.
+    pub keep_alive: Duration,
 }
 
 impl Default for DerpConfig {
@@ -34,6 +38,7 @@ impl Default for DerpConfig {
             verify_url: None,
             verify_fail_open: false,
             client_rate: None,
+            keep_alive: super::KEEP_ALIVE,
         }
     }
 }

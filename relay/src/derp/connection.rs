@@ -12,9 +12,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dayfly_http::Duplex;
 use dayfly_http::rate::TokenBucket;
 use dayfly_http::websocket::close_code;
+use dayfly_http::{Duplex, Read};
 use dayfly_platform::random::SystemRng;
 use dayfly_wire::derp::{
     self, Frame, FrameError, FrameType, HEADER_LEN, Header, PeerGoneReason, Receiver, looks_like_disco,
@@ -61,6 +61,8 @@ pub(super) enum EndReason {
     Mesh(FrameType),
     #[error("the client read nothing for {} s", .0.as_secs_f32())]
     WriteTimeout(Duration),
+    #[error("too many newer connections of its key came")]
+    Duplicate,
     #[error("the server goes down")]
     Shutdown,
 }
@@ -72,6 +74,7 @@ impl EndReason {
             Self::Io(_) => End::Io,
             Self::Frame(_) | Self::Mesh(_) => End::Protocol,
             Self::WriteTimeout(_) => End::WriteTimeout,
+            Self::Duplicate => End::Duplicate,
             Self::Shutdown => End::Shutdown,
         }
     }
@@ -79,7 +82,7 @@ impl EndReason {
     pub(super) const fn close_code(&self) -> u16 {
         match self {
             Self::Left | Self::Io(_) | Self::WriteTimeout(_) | Self::Shutdown => close_code::AWAY,
-            Self::Frame(_) | Self::Mesh(_) => close_code::POLICY,
+            Self::Frame(_) | Self::Mesh(_) | Self::Duplicate => close_code::POLICY,
         }
     }
 }
@@ -157,7 +160,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         drop(server_info);
         // What came with the handshake may hold whole frames.
         let early = std::mem::take(&mut self.partial);
-        self.core.server.metrics.bytes_received.inc_by(early.len() as u64);
         if let Err(end) = self.core.handle_all(&early, &mut self.partial) {
             return end;
         }
@@ -195,7 +197,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Sends a keep-alive and gives back memory that is not used, once a minute.
+    /// Sends a keep-alive and gives back memory that is not used, each time.
     fn idle(&mut self, now: Instant) {
         self.core.sweep_reached();
         if self.batch.is_empty() {
@@ -219,7 +221,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
                 if self.batch.is_empty() {
                     if closing {
-                        return Poll::Ready(EndReason::Shutdown);
+                        let goes_down = self.core.server.restart.get().is_some();
+                        return Poll::Ready(if goes_down {
+                            EndReason::Shutdown
+                        } else {
+                            EndReason::Duplicate
+                        });
                     }
                     return self.poll_flush(cx);
                 }
@@ -230,7 +237,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Poll::Ready(Ok(written)) => {
                     self.write_deadline = None;
                     self.batch.advance(written);
-                    self.core.server.metrics.bytes_sent.inc_by(written as u64);
+                    self.count_written();
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(EndReason::Io(error)),
                 Poll::Pending => {
@@ -241,8 +248,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
+    /// Counts what went out, answers to a WebSocket's own frames included.
+    fn count_written(&mut self) {
+        match self.link.take_written() {
+            0 => {}
+            written => {
+                self.core.server.metrics.bytes_sent.inc_by(written);
+            }
+        }
+    }
+
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<EndReason> {
-        match Pin::new(&mut self.link).poll_flush(cx) {
+        let flushed = Pin::new(&mut self.link).poll_flush(cx);
+        self.count_written();
+        match flushed {
             Poll::Ready(Ok(())) => self.write_deadline = None,
             Poll::Ready(Err(error)) => return Poll::Ready(EndReason::Io(error)),
             Poll::Pending => self.await_reader(),
@@ -265,8 +284,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let mut handled = 0;
             loop {
                 let read = match ready!(self.poll_read_once(cx, scratch)) {
-                    Ok(0) => return Poll::Ready(EndReason::Left),
-                    Ok(read) => read,
+                    Ok(Read { socket: 0, .. }) => return Poll::Ready(EndReason::Left),
+                    Ok(Read { socket: read, .. }) => read,
                     Err(end) => return Poll::Ready(end),
                 };
                 handled += read;
@@ -287,13 +306,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Reads once, handles the frames that are whole, and keeps the rest.
-    fn poll_read_once(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Poll<Result<usize, EndReason>> {
+    fn poll_read_once(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Poll<Result<Read, EndReason>> {
         let kept = self.partial.len();
         if kept > SHORT_PARTIAL {
             let whole = frame_len(&self.partial).unwrap_or(kept);
             let missing = whole.saturating_sub(kept).min(scratch.len());
             let read = ready!(self.poll_socket(cx, &mut scratch[..missing]))?;
-            self.partial.extend_from_slice(&scratch[..read]);
+            self.partial.extend_from_slice(&scratch[..read.payload]);
             if self.partial.len() == whole {
                 let frame = std::mem::take(&mut self.partial);
                 self.core.handle_all(&frame, &mut self.partial)?;
@@ -301,16 +320,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return Poll::Ready(Ok(read));
         }
         let read = ready!(self.poll_socket(cx, &mut scratch[kept..]))?;
+        if read.payload == 0 {
+            return Poll::Ready(Ok(read));
+        }
         scratch[..kept].copy_from_slice(&self.partial);
         self.partial.clear();
-        self.core.handle_all(&scratch[..kept + read], &mut self.partial)?;
+        self.core.handle_all(&scratch[..kept + read.payload], &mut self.partial)?;
         Poll::Ready(Ok(read))
     }
 
-    /// Reads some bytes and counts them: here, for what is kept of a frame is handled again with its rest.
-    fn poll_socket(&mut self, cx: &mut Context<'_>, target: &mut [u8]) -> Poll<Result<usize, EndReason>> {
-        let read = ready!(self.link.poll_read_slice(cx, target)).map_err(EndReason::Io)?;
-        self.core.server.metrics.bytes_received.inc_by(read as u64);
+    /// Reads once and counts the bytes: here, for what is kept of a frame is handled again with its rest.
+    fn poll_socket(&mut self, cx: &mut Context<'_>, target: &mut [u8]) -> Poll<Result<Read, EndReason>> {
+        let read = ready!(self.link.poll_read_once(cx, target)).map_err(EndReason::Io)?;
+        self.core.server.metrics.bytes_received.inc_by(read.socket as u64);
         Poll::Ready(Ok(read))
     }
 }

@@ -21,6 +21,9 @@ use super::{Client, Server, Source};
 /// Bytes that are read at first; a ClientInfo frame has some 200.
 const FIRST_READ: usize = 512;
 
+/// The longest ClientInfo that is read of a client that is not admitted yet, in bytes. derper takes 256 KiB.
+const MAX_CLIENT_INFO: usize = 4 << 10;
+
 /// Reasons why a client was rejected.
 #[derive(Debug, Error)]
 pub(super) enum HandshakeError {
@@ -32,7 +35,10 @@ pub(super) enum HandshakeError {
     Frame(#[from] FrameError),
     #[error("the first frame is of type {:#04x}, not a ClientInfo", kind.0)]
     NotClientInfo { kind: FrameType },
-    #[error("the handshake is not valid: {0}")]
+    #[error("the ClientInfo has {0} bytes, more than {MAX_CLIENT_INFO}")]
+    TooLong(usize),
+    // Not the parser's own text: it repeats what the client sent.
+    #[error("{}", short(.0))]
     Info(#[from] InfoError),
     #[error("the client {} is not admitted: {reason}", key.short())]
     Refused { key: NodePublic, reason: VerifyError },
@@ -44,7 +50,7 @@ impl HandshakeError {
         match self {
             Self::TimedOut => Reject::Timeout,
             Self::Io(_) => Reject::Closed,
-            Self::Frame(_) | Self::NotClientInfo { .. } => Reject::Protocol,
+            Self::Frame(_) | Self::NotClientInfo { .. } | Self::TooLong(_) => Reject::Protocol,
             Self::Info(_) => Reject::Handshake,
             Self::Refused { reason: VerifyError::Refused, .. } => Reject::NotAllowed,
             Self::Refused { .. } => Reject::VerifierFailed,
@@ -102,6 +108,9 @@ impl Server {
                     return Err(HandshakeError::NotClientInfo { kind: header.kind });
                 }
                 header.check(Receiver::Server)?;
+                if header.len > MAX_CLIENT_INFO {
+                    return Err(HandshakeError::TooLong(header.len));
+                }
                 if buffer.len() >= HEADER_LEN + header.len {
                     return Ok(buffer);
                 }
@@ -114,6 +123,15 @@ impl Server {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
         }
+    }
+}
+
+/// Returns what is wrong with a handshake, without a word of the client's.
+const fn short(error: &InfoError) -> &'static str {
+    match error {
+        InfoError::TooLong { .. } => "the handshake is too long",
+        InfoError::Open(_) => "the handshake was not sealed by the key that it claims",
+        InfoError::Json(_) => "the handshake is not the JSON that it should be",
     }
 }
 

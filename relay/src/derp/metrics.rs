@@ -44,6 +44,8 @@ label! {
         Protocol = "protocol",
         /// The client did not read.
         WriteTimeout = "write_timeout",
+        /// Too many newer connections of its key came.
+        Duplicate = "duplicate",
         /// The server goes down.
         Shutdown = "shutdown",
     }
@@ -75,9 +77,9 @@ pub(crate) struct Metrics {
     duplicates: Counter,
     rejects: Counters<Reject>,
     pub(crate) ends: Counters<End>,
-    /// DERP bytes read from clients, handshakes left out.
+    /// Bytes read from clients' sockets, framing of WebSockets included, handshakes left out.
     pub(crate) bytes_received: Counter,
-    /// DERP bytes written to clients.
+    /// Bytes written to clients' sockets, framing of WebSockets included.
     pub(crate) bytes_sent: Counter,
     packets_received: Counter,
     packets_relayed: Counter,

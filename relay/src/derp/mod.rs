@@ -24,6 +24,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dayfly_http::Duplex;
 use dayfly_http::client::Upstream;
+use dayfly_http::rate::LogLimit;
 use dayfly_http::tls::Trust;
 use dayfly_http::websocket::close_code;
 use dayfly_platform::random::SystemRng;
@@ -43,6 +44,9 @@ pub(crate) use self::options::MIN_BURST;
 use self::registry::{Peer, Registry};
 use self::verify::Verifier;
 
+/// Interval of KeepAlive where none is set. Many proxies close a connection that was silent for 60 s.
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(40);
+
 /// Time limits of one connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeouts {
@@ -55,13 +59,9 @@ pub(crate) struct Timeouts {
 }
 
 impl Default for Timeouts {
-    /// Returns derper's: 10 s, 2 s, 60 s and up to 5 s more.
+    /// Returns derper's 10 s and 2 s; and 40 s, where derper has 60 s, for so long proxies keep what is silent.
     fn default() -> Self {
-        Self {
-            handshake: Duration::from_secs(10),
-            write: Duration::from_secs(2),
-            keep_alive: derp::KEEP_ALIVE,
-        }
+        Self { handshake: Duration::from_secs(10), write: Duration::from_secs(2), keep_alive: KEEP_ALIVE }
     }
 }
 
@@ -76,6 +76,8 @@ pub(crate) struct Server {
     rate: Option<ClientRate>,
     timeouts: Timeouts,
     metrics: Metrics,
+    /// Bounds what clients that are rejected write into the log.
+    log_limit: LogLimit,
     /// Set when the server goes down.
     restart: OnceLock<Restart>,
 }
@@ -109,10 +111,11 @@ pub(crate) struct Source {
 impl Server {
     /// Makes a server of its settings. `trust` tells which certificates its admission server may have.
     pub(crate) fn configured(config: DerpConfig, trust: &Trust, metrics: Metrics) -> Self {
-        let DerpConfig { key, verify_url, verify_fail_open, client_rate } = config;
+        let DerpConfig { key, verify_url, verify_fail_open, client_rate, keep_alive } = config;
         let verifier = verify_url
             .map(|url| Verifier::new(Upstream::new(url, trust.clone(), crate::USER_AGENT), verify_fail_open));
-        Self::new(key, verifier, client_rate, Timeouts::default(), metrics)
+        let timeouts = Timeouts { keep_alive, ..Timeouts::default() };
+        Self::new(key, verifier, client_rate, timeouts, metrics)
     }
 
     /// Makes a server.
@@ -132,6 +135,7 @@ impl Server {
             rate,
             timeouts,
             metrics,
+            log_limit: LogLimit::default(),
             restart: OnceLock::new(),
         }
     }
@@ -150,7 +154,9 @@ impl Server {
             Ok(client) => client,
             Err(error) => {
                 self.metrics.rejected(error.reason());
-                tracing::info!(ip = %source.ip, transport = source.transport, %error, "client rejected");
+                if let Some(unlogged) = self.log_limit.pass() {
+                    tracing::info!(ip = %source.ip, transport = source.transport, %error, unlogged, "client rejected");
+                }
                 return link.close(close_code::POLICY).await;
             }
         };

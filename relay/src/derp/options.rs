@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use dayfly_cli::{Needs, needs};
@@ -37,6 +38,12 @@ pub(crate) struct DerpArgs {
     /// How many bytes one client may send at once after a pause; two seconds' worth when not given
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(MIN_BURST..))]
     client_burst: Option<u64>,
+    /// How many seconds are between keep-alives to a client: fewer than what is in front waits for a silent connection
+    #[arg(
+        long, value_name = "SECONDS", default_value_t = super::KEEP_ALIVE.as_secs(),
+        value_parser = clap::value_parser!(u64).range(5..=100)
+    )]
+    keep_alive: u64,
 }
 
 /// Reasons why the key file cannot be used.
@@ -84,6 +91,7 @@ impl DerpArgs {
             verify_url: self.verify_client_url,
             verify_fail_open: self.verify_client_url_fail_open,
             client_rate,
+            keep_alive: Duration::from_secs(self.keep_alive),
         })
     }
 }

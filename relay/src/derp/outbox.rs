@@ -84,6 +84,16 @@ impl Outbox {
         fits
     }
 
+    /// Queues a Health frame; an empty text says that all is well again.
+    pub(super) fn push_health(&self, text: &str) {
+        let mut pending = self.lock();
+        if pending.notices.len() < MAX_NOTICES {
+            derp::put_health(&mut pending.notices, text);
+        }
+        drop(pending);
+        self.waker.wake();
+    }
+
     /// Has the connection write what waits and a last notice, and close. Only the first notice counts.
     pub(super) fn close_with(&self, put: impl FnOnce(&mut Vec<u8>)) {
         let mut pending = self.lock();

@@ -13,6 +13,12 @@ use super::outbox::Outbox;
 
 /// Parts of the table, so many that connections seldom wait for each other.
 const SHARDS: usize = 32;
+/// Connections that one key may have. derper has no bound; honest clients have one, and two for a moment.
+const MAX_PER_KEY: usize = 8;
+/// Notice to a connection whose key has come again (Tailscale `derp/derp.go`, `FrameHealth` (tailscale v1.102.5)).
+const DUPLICATE: &str = "another connection with the same node key has come, and gets its packets";
+/// From how many remembered receivers on those are looked for that have gone.
+const REACHED_SWEEP: usize = 64;
 
 /// One client's connection, as the others see it.
 #[derive(Debug)]
@@ -46,6 +52,8 @@ struct Entry {
     peers: Vec<Arc<Peer>>,
     /// Peers reached by connections of this key that have ended while others remain.
     reached: Reached,
+    /// Length of `reached` at which those that have gone are looked for, so that each costs little on average.
+    reached_sweep: usize,
 }
 
 impl Entry {
@@ -80,11 +88,19 @@ impl Registry {
         self.shard(key).get(key)?.peers.last().cloned()
     }
 
-    /// Adds a connection, which becomes the active one of its key. Returns how many the key has now.
+    /// Adds a connection, which becomes the active one of its key, and notifies the one that was. Where there are too
+    /// many, the one that was heard least recently is closed. Returns how many the key has now.
     pub(super) fn add(&self, peer: &Arc<Peer>) -> usize {
         let mut shard = self.shard(&peer.key);
         let entry = shard.entry(peer.key).or_default();
         entry.mark(false);
+        if let Some(older) = entry.peers.last() {
+            older.outbox.push_health(DUPLICATE);
+        }
+        if entry.peers.len() >= MAX_PER_KEY {
+            // It is found no more, but its task still removes itself.
+            entry.peers.remove(0).outbox.close_with(|_| {});
+        }
         entry.peers.push(Arc::clone(peer));
         entry.mark(true);
         entry.peers.len()
@@ -110,7 +126,10 @@ impl Registry {
         let entry = shard.get_mut(&peer.key)?;
         entry.peers.retain(|other| other.id != peer.id);
         entry.reached.extend(reached);
-        entry.reached.retain(|_, peer| peer.strong_count() > 0);
+        if entry.reached.len() > entry.reached_sweep {
+            entry.reached.retain(|_, peer| peer.strong_count() > 0);
+            entry.reached_sweep = REACHED_SWEEP.max(2 * entry.reached.len());
+        }
         if entry.peers.is_empty() {
             let reached = mem::take(&mut entry.reached);
             shard.remove(&peer.key);
@@ -120,6 +139,9 @@ impl Registry {
             return Some(reached);
         }
         entry.mark(true);
+        if let [only] = entry.peers.as_slice() {
+            only.outbox.push_health("");
+        }
         None
     }
 

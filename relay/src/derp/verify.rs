@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dayfly_http::client::{Upstream, UpstreamError};
 use dayfly_http::http::Request;
+use dayfly_http::rate::LogLimit;
 use dayfly_http::{Method, StatusCode, header};
 use dayfly_wire::key::NodePublic;
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,7 @@ pub(crate) enum VerifyError {
 pub(crate) struct Verifier {
     upstream: Upstream,
     fail_open: bool,
+    log_limit: LogLimit,
 }
 
 #[derive(Serialize)]
@@ -61,8 +63,8 @@ struct Answer {
 impl Verifier {
     /// An admission server that is asked by POST to its URL. With `fail_open`, clients are admitted when it cannot be
     /// asked; an answer that is no plain yes refuses in either case.
-    pub(crate) const fn new(upstream: Upstream, fail_open: bool) -> Self {
-        Self { upstream, fail_open }
+    pub(crate) fn new(upstream: Upstream, fail_open: bool) -> Self {
+        Self { upstream, fail_open, log_limit: LogLimit::default() }
     }
 
     /// Asks whether the client with `key`, which came from `source`, may be admitted.
@@ -73,7 +75,9 @@ impl Verifier {
         };
         match answer {
             Err(error @ (VerifyError::Unreachable(_) | VerifyError::TimedOut)) if self.fail_open => {
-                tracing::warn!(client = %key.short(), %error, "client admitted unverified");
+                if let Some(unlogged) = self.log_limit.pass() {
+                    tracing::warn!(client = %key.short(), %error, unlogged, "client admitted unverified");
+                }
                 Ok(())
             }
             answer => answer,

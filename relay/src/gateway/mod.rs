@@ -19,6 +19,7 @@ use dayfly_http::http::Request;
 use dayfly_http::http::request::Builder;
 use dayfly_http::metrics::{Counter, Gauge, Registry};
 use dayfly_http::origin::AllowedOrigins;
+use dayfly_http::rate::LogLimit;
 use dayfly_http::tls::Trust;
 use dayfly_http::websocket::close_code;
 use dayfly_http::{Duplex, Method, Routes, StatusCode, Upgraded, header};
@@ -43,6 +44,8 @@ pub(crate) struct Gateway {
     relays: Vec<(RelayRegion, Upstream)>,
     origins: AllowedOrigins,
     metrics: Metrics,
+    /// Bounds what requests that fail write into the log.
+    log_limit: LogLimit,
 }
 
 /// The metrics of the gateway.
@@ -93,6 +96,15 @@ pub(crate) enum GatewayError {
 }
 
 impl GatewayError {
+    /// Returns the text to answer with: of an upstream that failed only how, since addresses are for the log.
+    pub(crate) fn answer(&self) -> String {
+        match self {
+            Self::Control(error) => format!("the control server {}", error.kind()),
+            Self::Relay(error) => format!("the relay {}", error.kind()),
+            error => error.to_string(),
+        }
+    }
+
     /// The status to answer with.
     pub(crate) const fn status(&self) -> StatusCode {
         match self {
@@ -118,6 +130,7 @@ impl Gateway {
             relays: config.relays.iter().map(|(region, url)| (*region, upstream(url))).collect(),
             origins: AllowedOrigins(config.allow_origins.clone()),
             metrics: Metrics::new(registry),
+            log_limit: LogLimit::default(),
         })
     }
 
@@ -191,7 +204,9 @@ impl Gateway {
 
     fn failed(&self, error: GatewayError) -> GatewayError {
         self.metrics.failed.inc();
-        tracing::warn!(%error, "gateway: upstream failed");
+        if let Some(unlogged) = self.log_limit.pass() {
+            tracing::warn!(%error, unlogged, "gateway: upstream failed");
+        }
         error
     }
 

@@ -45,7 +45,7 @@ pub(super) fn routes(gateway: &Arc<Gateway>, beside_relay: bool) -> Routes {
 }
 
 fn refused(error: &GatewayError) -> Answer {
-    text(error.status(), error.to_string())
+    text(error.status(), error.answer())
 }
 
 /// Lets the page that asked read the answer. The origin has been checked.

@@ -157,6 +157,7 @@ const COMMON: &[(&str, &str, &str)] = &[
 
 /// The same for `dayfly-relay derp` alone.
 const RELAY: &[(&str, &str, &str)] = &[
+    ("keep-alive", "SECONDS", "Relay"),
     ("key-file", "FILE", "Relay"),
     ("stun-listen", "ADDRESS:PORT", "Relay"),
     ("verify-client-url", "URL", "Relay"),

@@ -127,6 +127,19 @@ pub struct Upstream {
     user_agent: &'static str,
 }
 
+impl UpstreamError {
+    /// Returns the kind of failure, for people who have no business with the server's address or its own words.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::ConnectTimeout(_) | Self::Connect { .. } => "could not be reached",
+            Self::Tls { .. } | Self::NoTrust(_) => "has no certificate that is trusted here",
+            Self::ResponseTimeout(_) => "did not answer in time",
+            Self::NotUpgraded { .. } => "refused the upgrade",
+            _ => "did not answer as it should",
+        }
+    }
+}
+
 impl Upstream {
     /// Makes a client of a server, which calls itself `user_agent`. Nothing is connected yet.
     pub const fn new(url: ServerUrl, trust: Trust, user_agent: &'static str) -> Self {

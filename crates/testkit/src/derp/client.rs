@@ -63,6 +63,9 @@ pub enum Received {
     /// The relay is about to restart.
     Restarting,
     /// A frame of another kind, by its debug form.
+    /// What the relay says of the connection's health; empty once all is well again.
+    Health(String),
+    /// Any other frame, as its debug output.
     Other(String),
     /// The end of the connection.
     Closed,
@@ -76,6 +79,7 @@ impl From<Frame<'_>> for Received {
             Frame::KeepAlive => Self::KeepAlive,
             Frame::Pong(payload) => Self::Pong(payload),
             Frame::Restarting { .. } => Self::Restarting,
+            Frame::Health(text) => Self::Health(String::from_utf8_lossy(text).into_owned()),
             other => Self::Other(format!("{other:?}")),
         }
     }
