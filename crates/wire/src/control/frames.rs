@@ -1,7 +1,7 @@
 //! The framing of a map answer: `u32 length (little-endian) || body`, over and over.
 
 use super::MapResponse;
-use super::tolerant::from_json;
+use super::repair::from_json_dropping;
 
 /// Most bytes that a frame may announce: ten thousand machines take about half of it.
 ///
@@ -123,9 +123,9 @@ impl MapFrames {
             return Ok(None);
         };
         let message = match self.compression {
-            MapCompression::Plain => from_json(body)?,
+            MapCompression::Plain => from_json_dropping(body)?,
             #[cfg(feature = "zstd")]
-            MapCompression::Zstd => from_json(&super::zstd::decompress(body, MAX_MAP_BODY)?)?,
+            MapCompression::Zstd => from_json_dropping(&super::zstd::decompress(body, MAX_MAP_BODY)?)?,
         };
         self.read += LENGTH + length;
         if self.read == self.buffer.len() {

@@ -26,6 +26,7 @@ mod ping;
 mod prefix;
 mod raw;
 mod register;
+mod repair;
 mod server_key;
 mod ssh;
 mod timestamp;
