@@ -15,7 +15,7 @@ use http::{Method, Request, StatusCode};
 
 use crate::error::{DialerError, dial_error};
 
-/// What a dialer calls itself.
+/// Name of the program, as requests carry it in `User-Agent`.
 const USER_AGENT: &str = concat!("dayfly/", env!("CARGO_PKG_VERSION"));
 /// Characters of a refusal's text that are kept.
 const MAX_TEXT: usize = 512;

@@ -39,7 +39,7 @@ fn written(client: &mut Client) -> Vec<String> {
     frames
 }
 
-/// What a server that accepts `client` sends, after its key was answered.
+/// Takes a server through the handshake with `client`, and returns the frames that admit it.
 fn accept(client: &mut Client, server: &NodePrivate, info: &ServerInfo, now: Moment) -> Vec<u8> {
     let mut hello = Vec::new();
     derp::put_server_key(&mut hello, &server.public());

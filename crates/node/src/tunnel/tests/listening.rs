@@ -169,7 +169,7 @@ fn the_end_of_the_node_ends_its_listeners() {
     assert_eq!(world.sides[1].tunnel.listen(PORT), Err(ListenError::TooMany));
 }
 
-/// Who is at the other end was asked when the connection was opened: nobody else may go on with it.
+/// The peer was identified when the connection was opened: nobody else may go on with it.
 #[test]
 fn a_connection_ends_when_its_address_goes_to_another_peer() {
     let mut world = World::connected(open_filter());
